@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT
+ * kernels.h: everything that touches activations, as one table of function pointers. The reference (plain C, ref.c) fills it first,
+ * variants for a CPU overwrite entries. Handed around as const ecg_kernels *: there is no global one. Under 20 entries.
+ * Layout: row-major, channels innermost. */
+#ifndef ECG_NUM_KERNELS_H
+#define ECG_NUM_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/pool.h"
+
+enum { ECG_GEMM_TA = 1, ECG_GEMM_TB = 2, ECG_GEMM_ADD = 4 };
+
+typedef struct ecg_kernels {
+    const char *name; /* "ref", "avx2", "avx512" */
+    /* c (m, n) [+]= op(a) op(b), op(a) (m, k), op(b) (k, n); lda.. are row lengths as stored. One thread. */
+    void (*gemm)(float *c, const float *a, const float *b, int m, int n, int k, int lda, int ldb, int ldc, unsigned flags);
+    /* two-sided convolution of one sample (protocol 5.2), u, y (L, H); taps k0, k1 (L, H), k1 NULL for causal; D (H) */
+    void (*conv)(float *y, const float *u, const float *k0, const float *k1, const float *D, int L, int H);
+    /* du (L, H) is overwritten (NULL: not wanted); dk0, dk1 (L, H) and dD (H) are added to (NULL: not wanted) */
+    void (*conv_backward)(float *du, float *dk0, float *dk1, float *dD, const float *dy, const float *u, const float *k0, const float *k1,
+                          const float *D, int L, int H);
+    void (*gelu)(float *y, const float *x, size_t n);                                 /* exact, erf */
+    void (*gelu_backward)(float *dx, const float *dy, const float *x, size_t n);      /* dx may be dy */
+    /* o (rows, 2H) -> y (rows, H) = o[:, :H] * sigmoid(o[:, H:]) */
+    void (*glu)(float *y, const float *o, int rows, int H);
+    void (*glu_backward)(float *d_o, const float *dy, const float *o, int rows, int H);
+    /* y = (x - mean) * rstd * w + b over the last axis; stat (rows, 2) keeps mean, rstd; NULL: not wanted */
+    void (*layernorm)(float *y, float *stat, const float *x, const float *w, const float *b, int rows, int H);
+    /* dx is overwritten; dw, db (H) are added to (NULL: not wanted) */
+    void (*layernorm_backward)(float *dx, float *dw, float *db, const float *dy, const float *x, const float *stat, const float *w, int rows,
+                               int H);
+    /* y (rows, H) = x (rows, H) * scale (H), the channel dropout; y may be x */
+    void (*scale_channels)(float *y, const float *x, const float *scale, int rows, int H);
+    void (*adamw)(float *p, float *m, float *v, const float *g, size_t n, float lr, float decay, float b1, float b2, float eps, double corr1,
+                  double corr2);
+} ecg_kernels;
+
+const ecg_kernels *ecg_kernels_ref(void); /* the oracle, for ever */
+/* The best for this CPU, or the level that want names ("ref", "avx2", "avx512"); NULL: unknown name, or it does not run here. want may be
+ * NULL or "": the best. tool/ passes ECGRAFT_CPU. */
+const ecg_kernels *ecg_kernels_pick(const char *want);
+
+/* How a layer runs: the kernels and the threads. */
+typedef struct {
+    const ecg_kernels *k;
+    ecg_pool *pool; /* NULL: one thread */
+} ecg_exec;
+
+/* c = op(a) op(b) over all threads, cut into fixed blocks of rows: the same bytes for any thread count. */
+void ecg_gemm(const ecg_exec *x, float *c, const float *a, const float *b, int m, int n, int k, int lda, int ldb, int ldc, unsigned flags);
+
+#endif
