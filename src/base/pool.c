@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/pool.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+enum { SPIN = 2000 }; /* looks at the flag before sleeping: some microseconds, less than a wake-up costs */
+
+static inline void pause_cpu(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#endif
+}
+
+typedef void task(void *ctx, int item, int worker);
+
+typedef struct {
+    ecg_pool *pool;
+    int worker;
+    pthread_t thread;
+} member;
+
+struct ecg_pool {
+    int threads, started; /* started: helpers that run, threads - 1 unless the system refused some */
+    pthread_mutex_t lock;
+    pthread_cond_t wake, done;
+    atomic_uint round;    /* grows by one with every run; odd and even do not matter */
+    atomic_int next, busy;
+    task *fn;
+    void *ctx;
+    int items;
+    bool leave;
+    member *member;
+};
+
+static void work(ecg_pool *p, int worker)
+{
+    for (int i; (i = atomic_fetch_add_explicit(&p->next, 1, memory_order_relaxed)) < p->items;)
+        p->fn(p->ctx, i, worker);
+}
+
+static void *helper(void *arg)
+{
+    const member *self = arg;
+    ecg_pool *p = self->pool;
+    for (unsigned seen = 0;;) {
+        for (int i = 0; i < SPIN && atomic_load_explicit(&p->round, memory_order_relaxed) == seen; i++)
+            pause_cpu();
+        pthread_mutex_lock(&p->lock);
+        while (atomic_load_explicit(&p->round, memory_order_relaxed) == seen)
+            pthread_cond_wait(&p->wake, &p->lock);
+        seen = atomic_load_explicit(&p->round, memory_order_relaxed);
+        const bool leave = p->leave;
+        pthread_mutex_unlock(&p->lock);
+        if (leave)
+            return NULL;
+        work(p, self->worker);
+        if (atomic_fetch_sub_explicit(&p->busy, 1, memory_order_acq_rel) == 1) {
+            pthread_mutex_lock(&p->lock);
+            pthread_cond_signal(&p->done);
+            pthread_mutex_unlock(&p->lock);
+        }
+    }
+}
+
+ecg_pool *ecg_pool_new(int threads)
+{
+    if (threads < 1)
+        return NULL;
+    ecg_pool *p = calloc(1, sizeof *p);
+    if (!p || !(p->member = calloc((size_t)threads, sizeof *p->member))) {
+        free(p);
+        return NULL;
+    }
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_cond_init(&p->wake, NULL);
+    pthread_cond_init(&p->done, NULL);
+    p->threads = threads;
+    for (int i = 1; i < threads; i++) {
+        member *m = &p->member[p->started];
+        m->pool = p;
+        m->worker = i;
+        if (pthread_create(&m->thread, NULL, helper, m))
+            break; /* fewer helpers: slower, the same result */
+        p->started++;
+    }
+    return p;
+}
+
+void ecg_pool_free(ecg_pool *p)
+{
+    if (!p)
+        return;
+    pthread_mutex_lock(&p->lock);
+    p->leave = true;
+    atomic_fetch_add_explicit(&p->round, 1, memory_order_relaxed);
+    pthread_cond_broadcast(&p->wake);
+    pthread_mutex_unlock(&p->lock);
+    for (int i = 0; i < p->started; i++)
+        pthread_join(p->member[i].thread, NULL);
+    pthread_cond_destroy(&p->wake);
+    pthread_cond_destroy(&p->done);
+    pthread_mutex_destroy(&p->lock);
+    free(p->member);
+    free(p);
+}
+
+int ecg_pool_threads(const ecg_pool *p)
+{
+    return p ? p->threads : 1;
+}
+
+void ecg_pool_run(ecg_pool *p, task *fn, void *ctx, int items)
+{
+    if (!p || p->started == 0 || items < 2) {
+        for (int i = 0; i < items; i++)
+            fn(ctx, i, 0);
+        return;
+    }
+    pthread_mutex_lock(&p->lock);
+    p->fn = fn;
+    p->ctx = ctx;
+    p->items = items;
+    atomic_store_explicit(&p->next, 0, memory_order_relaxed);
+    atomic_store_explicit(&p->busy, p->started, memory_order_relaxed);
+    atomic_fetch_add_explicit(&p->round, 1, memory_order_relaxed);
+    pthread_cond_broadcast(&p->wake);
+    pthread_mutex_unlock(&p->lock);
+
+    work(p, 0);
+
+    for (int i = 0; i < SPIN && atomic_load_explicit(&p->busy, memory_order_acquire) > 0; i++)
+        pause_cpu();
+    pthread_mutex_lock(&p->lock);
+    while (atomic_load_explicit(&p->busy, memory_order_acquire) > 0)
+        pthread_cond_wait(&p->done, &p->lock);
+    pthread_mutex_unlock(&p->lock);
+}
