@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * bundle.h: a trained model as one file (`ecgraft.model`): architecture as data, contract, label tables, medians, training record, parameters
- * under the reference's names. Prefixes: "ecg." "tab." "proj_ecg." "proj_tab." "head_diagnoses." "head_labs.". */
+ * bundle.h: a trained model as one file (`ecgraft.model`): architecture as data, contract with label tables, medians, training record,
+ * parameters under the reference's names. Prefixes: "ecg." "tab." "proj_ecg." "proj_tab." "head_diagnoses." "head_labs.". */
 #ifndef ECG_MODEL_BUNDLE_H
 #define ECG_MODEL_BUNDLE_H
 
@@ -8,9 +8,12 @@
 #include "net/encoder.h"
 #include "net/tabular.h"
 
+#define ECG_HEAD_DIAGNOSES "head_diagnoses."
+#define ECG_HEAD_LABS "head_labs."
+
 typedef struct {
     char set[32];        /* label set of the contract this head predicts */
-    char prefix[32];     /* "head_diagnoses." or "head_labs." */
+    char prefix[32];     /* ECG_HEAD_DIAGNOSES or ECG_HEAD_LABS */
     int hidden;          /* 0: linear */
     float dropout;
     ecg_mlp *net;
@@ -18,35 +21,48 @@ typedef struct {
     double *auroc;       /* (K) on validation; NAN */
 } ecg_head;
 
-/* Which parts a run has; a pre-training run has tab and projectors and no heads, a fine-tuned one heads. */
+/* Which parts a run has; a pre-training run has tab and projectors and no heads, a fine-tuned one heads. = {0} to begin. */
 struct ecg_model {
     ecg_contract contract;
     bool synthetic;
     bool shared_embedding;    /* both heads read the same embedding: decision 1 */
     char preset[32];
-    char record[8192];        /* training record, JSON object text: stage, seed, epochs, cohort hash, losses ... */
+    char record[8192];        /* training record, JSON object text ("" is "{}"): stage, seed, epochs, cohort hash, losses ... */
     ecg_encoder_config shape;
     ecg_params table;
     ecg_encoder *encoder;
     bool has_tabular;
+    ecg_tabular_config tab;   /* out 0: ecg_model_build fills it from the contract's columns (protocol 5.5) */
     ecg_tabular *tabular;
-    ecg_mlp *proj_ecg, *proj_tab;
+    ecg_mlp *proj_ecg, *proj_tab; /* linear maps without bias; proj_E 0: none */
     int proj_hidden, proj_E;
-    float *median;            /* (contract.columns) medians over training rows; categorical: index; NULL if none */
+    float *median;            /* (contract.columns) medians over training rows; categorical: index; NULL if none; owned (malloc) */
     int heads;
     ecg_head head[2];
+    ecg_exec exec;            /* of ecg_predict: ecg_model_open sets the best kernels and no pool, so that threads can share the model */
 };
 
-/* Declares everything that the filled-in description (contract, shape, has_tabular + proj sizes, heads) asks for, in the order ecg, tab, proj_ecg, proj_tab,
- * head_diagnoses, head_labs, and allocates. hash of tables etc. is checked. */
+/* Declares everything that the filled-in description (contract, shape, has_tabular, tab, proj sizes, heads' set, prefix, hidden, dropout) asks
+ * for, in the order ecg, tab, proj_ecg, proj_tab, heads, and allocates: parameters (zero, not initialised), prevalence and auroc of each head
+ * (NAN) where they are NULL. With has_tabular the projectors come along unless proj_E is 0. On failure *m is cleared. */
 ecg_status ecg_model_build(ecg_model *m, bool training, ecg_err *err);
 void ecg_model_clear(ecg_model *m);
 
+/* prevalence, auroc and median are written as they stand. The file appears complete or not at all. */
 ecg_status ecg_model_save(const ecg_model *m, const char *path, ecg_err *err);
-/* Reads what ecg_model_save wrote (path is the file). training: grad and moments allocated. with_tabular: also tab. and proj_. parts where the file has them. */
+/* Reads what ecg_model_save wrote (path is the file); the encoder is prepared and refreshed, ready to run. training: grad and moments
+ * allocated. with_tabular: also the tab. and proj_ parts where the file has them; without, has_tabular is false afterwards. ECG_EDATA: the
+ * file is broken or contradicts itself, with the cause. On failure *m is cleared. */
 ecg_status ecg_model_load(ecg_model *m, const char *path, bool training, bool with_tabular, ecg_err *err);
-ecg_head *ecg_model_head(ecg_model *m, const char *set_prefix); /* "head_labs."; NULL: none */
+ecg_head *ecg_model_head(ecg_model *m, const char *prefix); /* ECG_HEAD_LABS; NULL: none */
+int ecg_head_labels(const ecg_model *m, const ecg_head *h, const ecg_label_table **table); /* K; table may be NULL */
 /* run folder -> its model.safetensors; a file -> itself */
 ecg_status ecg_model_path(char *out, size_t size, const char *path, ecg_err *err);
+
+/* A model that one thread uses may have another level of kernels or a pool (tool/). */
+void ecg_model_use(ecg_model *m, const ecg_exec *exec);
+
+/* "I480" -> "I48.0": a code of the form letter, digit, letters or digits gets its dot after the third character; "NORM" stays. Returns out. */
+char *ecg_code_text(char *out, size_t size, const char *code);
 
 #endif
