@@ -10,7 +10,7 @@ typedef struct {
     uint64_t seed;
     uint32_t step;
     const uint32_t *row;             /* (B) cohort row of each sample */
-    const uint8_t *const *recorded;  /* tests: recorded[site] (B, width) replaces the draw; else NULL */
+    const uint8_t *const *recorded;  /* tests: recorded[site] (B, width), 1 = keep, replaces the draw where it is not NULL; else NULL */
 } ecg_dropout; /* NULL wherever one is asked for: evaluation, no dropout */
 
 /* out (width): 0 or 1/(1-p) for sample b at a site. Sites: encoder layer i inner 2i, outer 2i+1; tabular 64.., projectors 96.., heads 128... */

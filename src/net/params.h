@@ -31,7 +31,7 @@ typedef struct {
     float *value, *grad, *m, *v; /* (floats) after ecg_params_alloc; grad, m, v NULL for inference */
 } ecg_params; /* = {0} to begin */
 
-/* Declares a row; returns its index, -1 when out of memory. Name = prefix + name. */
+/* Declares a row of group 0; returns its index, -1 when out of memory (or the name does not fit). Name = prefix + name. */
 int ecg_params_declare(ecg_params *t, const char *prefix, const char *name, int rank, const int64_t *dim, unsigned flags, ecg_init init, float scale);
 ecg_status ecg_params_alloc(ecg_params *t, bool training, ecg_err *err);
 void ecg_params_clear(ecg_params *t);
@@ -39,7 +39,7 @@ int ecg_params_find(const ecg_params *t, const char *name); /* -1 */
 static inline float *ecg_value(const ecg_params *t, int row) { return t->value + t->row[row].at; }
 static inline float *ecg_grad(const ecg_params *t, int row) { return t->grad + t->row[row].at; }
 
-/* All rows but those of ECG_INIT_LAYER. Stream 256, block = row << 20, a = b = 0. */
+/* All rows but those of ECG_INIT_LAYER. Stream 256, block = row << 20, b = 0; a = 0, counting up after every 2^22 values of one row. */
 void ecg_params_init(ecg_params *t, uint64_t seed);
 void ecg_params_init_row(ecg_params *t, int row, uint64_t seed);
 void ecg_params_zero_grad(ecg_params *t);

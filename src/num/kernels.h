@@ -33,7 +33,9 @@ typedef struct ecg_kernels {
                                int H);
     /* y (rows, H) = x (rows, H) * scale (H), the channel dropout; y may be x */
     void (*scale_channels)(float *y, const float *x, const float *scale, int rows, int H);
-    void (*adamw)(float *p, float *m, float *v, const float *g, size_t n, float lr, float decay, float b1, float b2, float eps, double corr1,
+    /* p <- p (1 - lr decay), m <- b1 m + (1 - b1) g, v <- b2 v + (1 - b2) g^2, p <- p - lr (m / corr1) / (sqrt(v / corr2) + eps);
+     * corr = 1 - b^t. b1, b2 in double: 1 - 0.999f is off by 1.3e-5, and v with it */
+    void (*adamw)(float *p, float *m, float *v, const float *g, size_t n, float lr, float decay, double b1, double b2, float eps, double corr1,
                   double corr2);
 } ecg_kernels;
 
