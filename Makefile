@@ -63,7 +63,9 @@ $(B)/test/golden/golden: $(GOLDEN_OBJ) $(B)/libecgraft.a
 $(B)/obj/test/%.o: CFLAGS_ALL += -Itest
 
 tests: $(TEST_BIN) $(B)/test/golden/golden
-test: all tests
+# a fresh machine has no pkg-config at the time this file is read: hence the second make
+test: deps deps-test
+	@$(MAKE) --no-print-directory all tests replays
 	@B=$(B) sh test/run.sh
 GOLDEN ?= $(or $(ECGRAFT_GOLDEN),../shared/golden)
 DATA ?= $(or $(ECGRAFT_DATA),../shared/data)
@@ -84,6 +86,33 @@ $(B)/replay/%: fuzz/%.c fuzz/replay.c $(B)/libecgraft.a
 	$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< fuzz/replay.c $(B)/libecgraft.a $(LIBS)
 REPLAY_BIN := $(patsubst fuzz/%.c,$(B)/replay/%,$(wildcard fuzz/fuzz_*.c))
 replays: $(REPLAY_BIN)
+
+# ---- packages (Debian 12); nothing is asked for when everything is there
+DEPS := gcc make pkg-config libc6-dev libopenblas-dev libisal-dev zlib1g-dev libjansson-dev libyaml-dev libflac-dev
+DEPS_TEST := libcmocka-dev g++ python3-numpy python3-pandas clang libclang-rt-14-dev
+install-missing = @missing=$$(for p in $(1); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
+	[ -z "$$missing" ] || { echo "installing" $$missing; sudo=; [ $$(id -u) = 0 ] || sudo=sudo; \
+	$$sudo apt-get update -q && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; }
+deps:
+	$(call install-missing,$(DEPS))
+deps-test:
+	$(call install-missing,$(DEPS_TEST))
+
+# ---- everything end to end on the embedded synthetic cohort
+demo: deps
+	@$(MAKE) --no-print-directory -j2 $(B)/ecgraft
+	@B=$(B) sh examples/demo.sh
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include
+	install $(B)/ecgraft $(DESTDIR)$(PREFIX)/bin/ecgraft
+	install -m 644 include/ecgraft.h $(DESTDIR)$(PREFIX)/include/ecgraft.h
+	install -m 644 $(B)/libecgraft.a $(DESTDIR)$(PREFIX)/lib/libecgraft.a
+	install $(B)/libecgraft.so $(DESTDIR)$(PREFIX)/lib/libecgraft.so.$(VERSION)
+	ln -sf libecgraft.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libecgraft.so.0
+	ln -sf libecgraft.so.0 $(DESTDIR)$(PREFIX)/lib/libecgraft.so
+	printf 'prefix=%s\nlibdir=$${prefix}/lib\nincludedir=$${prefix}/include\n\nName: ecgraft\nDescription: ECG encoder that has learned from blood tests and vital signs\nVersion: %s\nRequires.private: %s\nLibs: -L$${libdir} -lecgraft\nLibs.private: -lm -pthread\nCflags: -I$${includedir}\n' \
+	  '$(PREFIX)' '$(VERSION)' '$(PKGS)' > $(DESTDIR)$(PREFIX)/lib/pkgconfig/ecgraft.pc
 
 -include $(LIB_OBJ:.o=.d) $(TOOL_OBJ:.o=.d) $(GOLDEN_OBJ:.o=.d) $(patsubst $(B)/test/%,$(B)/obj/test/%.d,$(TEST_BIN))
 
