@@ -37,8 +37,11 @@ ecg_status ecg_tensors_need(const ecg_tensors *t, const ecg_tensor **out, const 
 /* format must equal "ecgraft.cohort" etc., major of format_version must be 1. ECG_EFORMAT / ECG_EUNSUPPORTED naming both versions. */
 ecg_status ecg_tensors_check_format(const ecg_tensors *t, const char *format, ecg_err *err);
 
+/* Tensors whose names begin so only align the next one (the container allows no gaps); readers do not show them. */
+#define ECG_TENSOR_PADDING "_pad."
+
 /* Writing. Tensors one after the other; the first dim of one may be -1: it is then decided by the bytes that came.
- * The header is written last into the reserve (bytes, 0: 1 MiB); the file is renamed by commit. */
+ * The header is written last into the reserve (bytes, 0: 1 MiB; metadata known before the first tensor come on top); the file is renamed by commit. */
 typedef struct ecg_tensorsw ecg_tensorsw;
 ecg_status ecg_tensorsw_create(ecg_tensorsw **out, const char *path, size_t reserve, ecg_err *err);
 ecg_status ecg_tensorsw_meta(ecg_tensorsw *w, const char *key, const char *value, ecg_err *err);
