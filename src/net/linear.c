@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT
+ * linear.c: y = x W^T + b.   dx = dy W,  dW += dy^T x,  db += column sums of dy.
+ * The products are GEMMs in float32; the column sums are double, 64 columns an item whatever the number of threads. */
+#include "net/linear.h"
+
+#include <string.h>
+
+void ecg_linear_forward(float *y, const ecg_exec *exec, const float *x, const float *W, const float *b, int B, int in, int out)
+{
+    for (int r = 0; b && r < B; r++)
+        memcpy(y + (size_t)r * (size_t)out, b, (size_t)out * sizeof *y);
+    ecg_gemm(exec, y, x, W, B, out, in, in, in, out, ECG_GEMM_TB | (b ? ECG_GEMM_ADD : 0));
+}
+
+enum { COLUMNS = 64 };
+
+typedef struct {
+    float *db;
+    const float *dy;
+    int B, out;
+} bias_job;
+
+static void bias_columns(void *ctx, int item, int worker)
+{
+    const bias_job *j = ctx;
+    const int c0 = item * COLUMNS, n = j->out - c0 < COLUMNS ? j->out - c0 : COLUMNS;
+    double sum[COLUMNS] = {0};
+    (void)worker;
+    for (int r = 0; r < j->B; r++)
+        for (int c = 0; c < n; c++)
+            sum[c] += (double)j->dy[(size_t)r * (size_t)j->out + (size_t)(c0 + c)];
+    for (int c = 0; c < n; c++)
+        j->db[c0 + c] += (float)sum[c];
+}
+
+void ecg_linear_backward(float *dx, float *dW, float *db, const ecg_exec *exec, const float *dy, const float *x, const float *W, int B, int in,
+                         int out)
+{
+    if (dx)
+        ecg_gemm(exec, dx, dy, W, B, in, out, out, in, in, 0);
+    if (dW)
+        ecg_gemm(exec, dW, dy, x, out, in, B, out, in, in, ECG_GEMM_TA | ECG_GEMM_ADD);
+    if (db) {
+        bias_job j = {db, dy, B, out};
+        ecg_pool_run(exec->pool, bias_columns, &j, (out + COLUMNS - 1) / COLUMNS);
+    }
+}
