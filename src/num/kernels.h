@@ -16,11 +16,13 @@ typedef struct ecg_kernels {
     const char *name; /* "ref", "avx2", "avx512" */
     /* c (m, n) [+]= op(a) op(b), op(a) (m, k), op(b) (k, n); lda.. are row lengths as stored. One thread. */
     void (*gemm)(float *c, const float *a, const float *b, int m, int n, int k, int lda, int ldb, int ldc, unsigned flags);
-    /* two-sided convolution of one sample (protocol 5.2), u, y (L, H); taps k0, k1 (L, H), k1 NULL for causal; D (H) */
-    void (*conv)(float *y, const float *u, const float *k0, const float *k1, const float *D, int L, int H);
-    /* du (L, H) is overwritten (NULL: not wanted); dk0, dk1 (L, H) and dD (H) are added to (NULL: not wanted) */
+    /* two-sided convolution of one sample (protocol 5.2), u, y (L, H); taps k0, k1 (L, H), k1 NULL for causal; D (H);
+     *   y[t] = D u[t] + sum_{s<=t} k0[t-s] u[s] + sum_{s>t} k1[s-t-1] u[s]     per channel
+     * scratch: ecg_conv_scratch(L) floats, aligned to 64 bytes */
+    void (*conv)(float *y, const float *u, const float *k0, const float *k1, const float *D, int L, int H, float *scratch);
+    /* du (L, H) is overwritten (NULL: not wanted); dk0, dk1 (L, H) and dD (H) are added to (NULL: not wanted, all of them together) */
     void (*conv_backward)(float *du, float *dk0, float *dk1, float *dD, const float *dy, const float *u, const float *k0, const float *k1,
-                          const float *D, int L, int H);
+                          const float *D, int L, int H, float *scratch);
     void (*gelu)(float *y, const float *x, size_t n);                                 /* exact, erf */
     void (*gelu_backward)(float *dx, const float *dy, const float *x, size_t n);      /* dx may be dy */
     /* o (rows, 2H) -> y (rows, H) = o[:, :H] * sigmoid(o[:, H:]) */
@@ -35,11 +37,20 @@ typedef struct ecg_kernels {
     void (*scale_channels)(float *y, const float *x, const float *scale, int rows, int H);
     /* p <- p (1 - lr decay), m <- b1 m + (1 - b1) g, v <- b2 v + (1 - b2) g^2, p <- p - lr (m / corr1) / (sqrt(v / corr2) + eps);
      * corr = 1 - b^t. b1, b2 in double: 1 - 0.999f is off by 1.3e-5, and v with it */
-    void (*adamw)(float *p, float *m, float *v, const float *g, size_t n, float lr, float decay, double b1, double b2, float eps, double corr1,
-                  double corr2);
+    void (*set_rows)(float *y, const float *b, int rows, int n); /* every row of y (rows, n) becomes b: a bias before gemm adds */
+    void (*add)(float *y, const float *x, size_t n);             /* y += x */
+    void (*sum_rows)(float *s, const float *x, int rows, int n); /* s (n) += sum of the rows of x (rows, n) */
+    /* p -= lr decay p + lr (m / corr1) / (sqrt(v / corr2) + eps) after m, v were updated by g; corr = 1 - beta^step */
+    void (*adamw)(float *p, float *m, float *v, const float *g, size_t n, double lr, double decay, double b1, double b2, double eps,
+                  double corr1, double corr2);
 } ecg_kernels;
 
-const ecg_kernels *ecg_kernels_ref(void); /* the oracle, for ever */
+/* Floats of working memory that a convolution over L steps needs: signal and taps of 16 channels, with zeros around them. */
+static inline size_t ecg_conv_scratch(int L) { return 16 * (3 * ((size_t)L + 15) + 128); }
+
+const ecg_kernels *ecg_kernels_ref(void);    /* the oracle, for ever */
+const ecg_kernels *ecg_kernels_avx2(void);   /* NULL: not compiled in; does not ask the CPU, ecg_kernels_pick does */
+const ecg_kernels *ecg_kernels_avx512(void);
 /* The best for this CPU, or the level that want names ("ref", "avx2", "avx512"); NULL: unknown name, or it does not run here. want may be
  * NULL or "": the best. tool/ passes ECGRAFT_CPU. */
 const ecg_kernels *ecg_kernels_pick(const char *want);

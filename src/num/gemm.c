@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT
+ * gemm.c: one matrix product over all threads. The cut depends on the shape alone, so the bytes do not depend on the threads. */
+#include "num/kernels.h"
+
+enum { ROWS = 64, SMALL = 1 << 18 }; /* multiply-adds below which handing work out costs more than it brings */
+
+typedef struct {
+    const ecg_kernels *k;
+    float *c;
+    const float *a, *b;
+    int m, n, depth, lda, ldb, ldc;
+    unsigned flags;
+} job;
+
+static void block(void *ctx, int item, int worker)
+{
+    const job *j = ctx;
+    (void)worker;
+    const int from = item * ROWS, rows = j->m - from < ROWS ? j->m - from : ROWS;
+    j->k->gemm(j->c + (size_t)from * j->ldc, j->a + (j->flags & ECG_GEMM_TA ? (size_t)from : (size_t)from * j->lda), j->b, rows, j->n, j->depth,
+               j->lda, j->ldb, j->ldc, j->flags);
+}
+
+void ecg_gemm(const ecg_exec *x, float *c, const float *a, const float *b, int m, int n, int k, int lda, int ldb, int ldc, unsigned flags)
+{
+    job j = {x->k, c, a, b, m, n, k, lda, ldb, ldc, flags};
+    if ((double)m * n * k < SMALL)
+        x->k->gemm(c, a, b, m, n, k, lda, ldb, ldc, flags);
+    else
+        ecg_pool_run(x->pool, block, &j, (m + ROWS - 1) / ROWS);
+}
