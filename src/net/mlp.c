@@ -310,24 +310,26 @@ static int first_trained(const ecg_mlp *m, const ecg_params *t)
     return i;
 }
 
-void ecg_mlp_backward(float *dx, const ecg_mlp *m, ecg_params *table, ecg_mlp_work *w, const ecg_exec *exec, const float *dy, const float *x, int B)
+/* The gradient of the input goes to dx, or in double to wide, or nowhere. */
+static void backward(float *dx, double *wide, const ecg_mlp *m, ecg_params *table, ecg_mlp_work *w, const ecg_exec *exec, const float *dy,
+                     const float *x, int B)
 {
-    assert(B <= w->batch && w->training);
-    const int stop = dx ? 0 : first_trained(m, table);
+    assert(B <= w->batch && w->training && (!wide || m->op[0].kind == ECG_OP_NORM));
+    const int stop = dx || wide ? 0 : first_trained(m, table);
     const float *g = dy;
     int turn = 0;
     for (int i = m->n - 1; i >= stop; i--) {
         const op *o = &m->op[i];
         const float *in = w->from[i] < 0 ? x : w->act[w->from[i]];
-        float *to = i > stop ? w->gradient[turn] : dx; /* dx NULL: the last one needs none */
+        float *to = i > stop ? w->gradient[turn] : dx; /* NULL at the end: not wanted in float */
         switch (o->kind) {
         case ECG_OP_LINEAR:
             ecg_linear_backward(to, grad_or_null(table, o->weight), grad_or_null(table, o->bias), exec, g, in, ecg_value(table, o->weight), B,
                                 o->in, o->out);
             break;
         case ECG_OP_NORM:
-            ecg_batchnorm_backward(to, grad_or_null(table, o->weight), grad_or_null(table, o->bias), exec, g, in, w->stat[i],
-                                   ecg_value(table, o->weight), B, o->in);
+            ecg_batchnorm_backward(to, i == 0 ? wide : NULL, grad_or_null(table, o->weight), grad_or_null(table, o->bias), exec, g, in,
+                                   w->stat[i], ecg_value(table, o->weight), B, o->in);
             break;
         case ECG_OP_RELU: {
             element_job j = {.y = to, .x = in, .dy = g, .B = B, .width = o->in};
@@ -347,4 +349,15 @@ void ecg_mlp_backward(float *dx, const ecg_mlp *m, ecg_params *table, ecg_mlp_wo
         g = to;
         turn = !turn;
     }
+}
+
+void ecg_mlp_backward(float *dx, const ecg_mlp *m, ecg_params *table, ecg_mlp_work *w, const ecg_exec *exec, const float *dy, const float *x, int B)
+{
+    backward(dx, NULL, m, table, w, exec, dy, x, B);
+}
+
+void ecg_mlp_backward_wide(double *dx, const ecg_mlp *m, ecg_params *table, ecg_mlp_work *w, const ecg_exec *exec, const float *dy, const float *x,
+                           int B)
+{
+    backward(NULL, dx, m, table, w, exec, dy, x, B);
 }

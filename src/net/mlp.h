@@ -18,8 +18,8 @@ typedef struct {
 
 typedef struct ecg_mlp ecg_mlp;
 
-/* Rows: prefix + "0.weight" ..., the index counting every op, as torch's Sequential does; buffers "1.running_mean", "1.running_var".
- * first_site: dropout site of the first drop (dropout.h). */
+/* Rows: prefix + "0.weight" ..., the index counting every op, as torch's Sequential does; buffers "1.running_mean", "1.running_var". A chain of
+ * one linear map alone is named without an index: prefix + "weight". Group 1. first_site: dropout site of the first drop (dropout.h). */
 ecg_status ecg_mlp_new(ecg_mlp **out, int in, const ecg_op *ops, int n, ecg_params *table, const char *prefix, int first_site, ecg_err *err);
 void ecg_mlp_free(ecg_mlp *m);
 int ecg_mlp_in(const ecg_mlp *m);
@@ -35,11 +35,15 @@ void ecg_mlp_forward(float *y, const ecg_mlp *m, ecg_params *table, ecg_mlp_work
                      const ecg_dropout *drop);
 /* Adds to table->grad (not to frozen rows); dx (B, in) overwritten, may be NULL. Only after a training forward of the same batch. */
 void ecg_mlp_backward(float *dx, const ecg_mlp *m, ecg_params *table, ecg_mlp_work *w, const ecg_exec *exec, const float *dy, const float *x, int B);
+/* The same with dx (B, in) in double, for chains that begin with a norm: sums of it over rows may cancel almost wholly (tabular.c). */
+void ecg_mlp_backward_wide(double *dx, const ecg_mlp *m, ecg_params *table, ecg_mlp_work *w, const ecg_exec *exec, const float *dy, const float *x,
+                           int B);
 
 /* The chains of the protocol. */
 /* Projector (5.7, Barlow Twins): linear, norm, ReLU, linear, norm, ReLU, linear. */
 ecg_status ecg_projector_new(ecg_mlp **out, int in, int hidden1, int hidden2, int E, bool bias, ecg_params *table, const char *prefix, ecg_err *err);
-/* Head Psi (5.7): norm, dropout .25, linear in->hidden, ReLU, norm, dropout .5, linear hidden->K; hidden 0: one linear layer. Also the fusion head (5.4). */
+/* Head Psi (5.7): norm, dropout / 2, linear in->hidden, ReLU, norm, dropout (.5), linear hidden->K; dropout 0: without these two operations;
+ * hidden 0: one linear layer. Also the fusion head (5.4). */
 ecg_status ecg_head_new(ecg_mlp **out, int in, int hidden, int K, float dropout, ecg_params *table, const char *prefix, ecg_err *err);
 
 #endif

@@ -15,6 +15,7 @@ static const double eps = 1e-5, momentum = 0.1;
 
 typedef struct {
     float *y, *dx, *dw, *db;   /* what is written */
+    double *wide;
     float *running_mean, *running_var;
     double *stat;
     const double *kept;        /* stat for backward */
@@ -122,17 +123,21 @@ static void backward_columns(void *ctx, int item, int worker)
         j->dw[c0 + c] += (float)dot[c];
     for (int c = 0; c < width && j->db; c++)
         j->db[c0 + c] += (float)sum[c];
-    for (int r = 0; r < B && j->dx; r++)
+    for (int r = 0; r < B && (j->dx || j->wide); r++)
         for (int c = 0; c < width; c++) {
             const size_t at = (size_t)r * n + (size_t)(c0 + c);
             const double xh = ((double)j->x[at] - mean[c]) * rstd[c], w = j->w ? (double)j->w[c0 + c] : 1;
-            j->dx[at] = (float)(w * rstd[c] * ((double)j->dy[at] - sum[c] / B - xh * dot[c] / B));
+            const double dx = w * rstd[c] * ((double)j->dy[at] - sum[c] / B - xh * dot[c] / B);
+            if (j->wide)
+                j->wide[at] = dx;
+            if (j->dx)
+                j->dx[at] = (float)dx;
         }
 }
 
-void ecg_batchnorm_backward(float *dx, float *dw, float *db, const ecg_exec *exec, const float *dy, const float *x, const double *stat,
-                            const float *w, int B, int n)
+void ecg_batchnorm_backward(float *dx, double *wide, float *dw, float *db, const ecg_exec *exec, const float *dy, const float *x,
+                            const double *stat, const float *w, int B, int n)
 {
-    job j = {.dx = dx, .dw = dw, .db = db, .dy = dy, .x = x, .kept = stat, .w = w, .B = B, .n = n};
+    job j = {.dx = dx, .wide = wide, .dw = dw, .db = db, .dy = dy, .x = x, .kept = stat, .w = w, .B = B, .n = n};
     run(exec, backward_columns, &j);
 }

@@ -12,8 +12,8 @@ void ecg_batchnorm_forward(float *y, double *stat, float *running_mean, float *r
 /* The same with running statistics: rows do not couple. */
 void ecg_batchnorm_eval(float *y, const ecg_exec *exec, const float *x, const float *w, const float *b, const float *running_mean,
                         const float *running_var, int B, int n);
-/* Of ecg_batchnorm_forward. dx (B, n) is overwritten and may be dy; dw, db (n) are added to; each may be NULL. */
-void ecg_batchnorm_backward(float *dx, float *dw, float *db, const ecg_exec *exec, const float *dy, const float *x, const double *stat,
-                            const float *w, int B, int n);
+/* Of ecg_batchnorm_forward. dx (B, n) is overwritten and may be dy; wide (B, n) is dx in double; dw, db (n) are added to; each may be NULL. */
+void ecg_batchnorm_backward(float *dx, double *wide, float *dw, float *db, const ecg_exec *exec, const float *dy, const float *x,
+                            const double *stat, const float *w, int B, int n);
 
 #endif

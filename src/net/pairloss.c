@@ -103,7 +103,7 @@ double ecg_barlow_loss(float *dz1, float *dz2, ecg_barlow *w, const ecg_exec *ex
 
     ecg_gemm(exec, dz1, w->zh2, w->G, N, E, E, E, E, E, ECG_GEMM_TB);
     ecg_gemm(exec, dz2, w->zh1, w->G, N, E, E, E, E, E, 0);
-    ecg_batchnorm_backward(dz1, NULL, NULL, exec, dz1, z1, w->stat1, NULL, N, E);
-    ecg_batchnorm_backward(dz2, NULL, NULL, exec, dz2, z2, w->stat2, NULL, N, E);
+    ecg_batchnorm_backward(dz1, NULL, NULL, NULL, exec, dz1, z1, w->stat1, NULL, N, E);
+    ecg_batchnorm_backward(dz2, NULL, NULL, NULL, exec, dz2, z2, w->stat2, NULL, N, E);
     return loss;
 }

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * tabular.c: Phi_m. Each category is looked up in its table, the vectors and the continuous columns stand side by side, a chain follows.
- * An embedding's gradient is a sum over the rows that looked it up, in the order of the batch. */
+ *
+ * The first norm makes columns of the embeddings nearly blind to their values: a column with two words is +-1 after it wherever the words lie,
+ * and the gradient of a word, a sum over the rows that looked it up, is what eps leaves of terms that cancel. So that sum is taken in double
+ * from a gradient in double: in float32 it was off by 1e-4 of itself. Its order is the batch's. */
 #include "net/tabular.h"
 
 #include <assert.h>
@@ -14,11 +17,14 @@ struct ecg_tabular {
     ecg_tabular_config c;
     int table[CATEGORIES]; /* rows of the parameter table */
     int in;                /* embeddings + continuous */
+    size_t largest;        /* floats of the largest embedding */
     ecg_mlp *chain;
 };
 
 struct ecg_tabular_work {
-    float *x, *dx;     /* (batch, in); dx NULL unless training */
+    float *x;          /* (batch, in) */
+    double *dx;        /* (batch, in); NULL unless training */
+    double *sum;       /* (largest table) of one embedding's gradient; NULL unless training */
     int32_t *category; /* (batch, categorical) of the last forward pass */
     ecg_mlp_work *chain;
 };
@@ -67,6 +73,7 @@ ecg_status ecg_tabular_new(ecg_tabular **out, const ecg_tabular_config *c, ecg_p
         }
         table->row[t->table[k]].group = 1;
         t->in += c->embedding[k];
+        t->largest = table->row[t->table[k]].count > t->largest ? table->row[t->table[k]].count : t->largest;
     }
     const ecg_status st = chain_new(t, table, prefix, err);
     if (st) {
@@ -97,9 +104,10 @@ ecg_tabular_work *ecg_tabular_work_new(const ecg_tabular *t, int batch, bool tra
     const size_t rows = (size_t)batch, categories = (size_t)t->c.categorical;
     w->x = calloc(rows * (size_t)t->in + 1, sizeof *w->x);
     w->dx = training ? calloc(rows * (size_t)t->in + 1, sizeof *w->dx) : NULL;
+    w->sum = training ? calloc(t->largest + 1, sizeof *w->sum) : NULL;
     w->category = calloc(rows * categories + 1, sizeof *w->category);
     w->chain = ecg_mlp_work_new(t->chain, batch, training);
-    if (!w->x || (training && !w->dx) || !w->category || !w->chain) {
+    if (!w->x || (training && (!w->dx || !w->sum)) || !w->category || !w->chain) {
         ecg_tabular_work_free(w);
         return NULL;
     }
@@ -112,6 +120,7 @@ void ecg_tabular_work_free(ecg_tabular_work *w)
         return;
     free(w->x);
     free(w->dx);
+    free(w->sum);
     free(w->category);
     ecg_mlp_work_free(w->chain);
     free(w);
@@ -137,24 +146,30 @@ void ecg_tabular_forward(float *y, const ecg_tabular *t, ecg_params *table, ecg_
     ecg_mlp_forward(y, t->chain, table, w->chain, exec, w->x, B, train, drop);
 }
 
+/* Adds the gradient of embedding k, whose columns of dx begin at column `first`. */
+static void embedding_backward(float *g, const ecg_tabular *t, ecg_tabular_work *w, int k, int first, int B)
+{
+    const size_t length = (size_t)t->c.embedding[k], count = length * (size_t)t->c.vocabulary[k];
+    memset(w->sum, 0, count * sizeof *w->sum);
+    for (int b = 0; b < B; b++) {
+        const double *dx = w->dx + (size_t)b * (size_t)t->in + (size_t)first;
+        double *sum = w->sum + (size_t)w->category[(size_t)b * (size_t)t->c.categorical + (size_t)k] * length;
+        for (size_t e = 0; e < length; e++)
+            sum[e] += dx[e];
+    }
+    for (size_t i = 0; i < count; i++)
+        g[i] += (float)w->sum[i];
+}
+
 void ecg_tabular_backward(float *dcontinuous, const ecg_tabular *t, ecg_params *table, ecg_tabular_work *w, const ecg_exec *exec, const float *dy,
                           int B)
 {
-    const ecg_tabular_config *c = &t->c;
-    ecg_mlp_backward(w->dx, t->chain, table, w->chain, exec, dy, w->x, B);
-    const float *dx = w->dx;
-    for (int b = 0; b < B; b++) {
-        for (int k = 0; k < c->categorical; k++) {
-            if (!(table->row[t->table[k]].flags & ECG_P_FROZEN)) {
-                const size_t word = (size_t)w->category[(size_t)b * (size_t)c->categorical + (size_t)k];
-                float *g = ecg_grad(table, t->table[k]) + word * (size_t)c->embedding[k];
-                for (int e = 0; e < c->embedding[k]; e++)
-                    g[e] += dx[e];
-            }
-            dx += c->embedding[k];
-        }
-        if (dcontinuous && c->continuous)
-            memcpy(dcontinuous + (size_t)b * (size_t)c->continuous, dx, (size_t)c->continuous * sizeof *dx);
-        dx += c->continuous;
-    }
+    int column = 0;
+    ecg_mlp_backward_wide(w->dx, t->chain, table, w->chain, exec, dy, w->x, B);
+    for (int k = 0; k < t->c.categorical; column += t->c.embedding[k++])
+        if (!(table->row[t->table[k]].flags & ECG_P_FROZEN))
+            embedding_backward(ecg_grad(table, t->table[k]), t, w, k, column, B);
+    for (int b = 0; dcontinuous && b < B; b++)
+        for (int k = 0; k < t->c.continuous; k++)
+            dcontinuous[(size_t)b * (size_t)t->c.continuous + (size_t)k] = (float)w->dx[(size_t)b * (size_t)t->in + (size_t)(column + k)];
 }
