@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT
+ * open.c: the public side of a model (ecgraft.h). */
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/bundle.h"
+
+ecg_status ecg_model_open(ecg_model **out, const char *path, ecg_err *err)
+{
+    char file[512];
+    *out = NULL;
+    ecg_status st = ecg_model_path(file, sizeof file, path, err);
+    if (st)
+        return st;
+    ecg_model *m = malloc(sizeof *m);
+    if (!m)
+        return ecg_fail_at(err, ECG_ENOMEM, path, 0, 0, "no memory for a model");
+    st = ecg_model_load(m, file, false, false, err);
+    if (!st && !m->heads) {
+        st = ecg_fail_at(err, ECG_EUNSUPPORTED, file, 0, 0, "a pre-trained encoder without a head, finetune adds one");
+        ecg_model_clear(m);
+    }
+    if (st) {
+        free(m);
+        return st;
+    }
+    *out = m;
+    return ECG_OK;
+}
+
+void ecg_model_close(ecg_model *model)
+{
+    if (model)
+        ecg_model_clear(model);
+    free(model);
+}
+
+bool ecg_model_synthetic(const ecg_model *model)
+{
+    return model->synthetic;
+}
+
+bool ecg_model_has_labs(const ecg_model *model)
+{
+    for (int i = 0; i < model->heads; i++)
+        if (strcmp(model->head[i].prefix, ECG_HEAD_LABS) == 0)
+            return true;
+    return false;
+}
