@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT
+ * block.h: one S4 layer and the block around it, for one sample (protocol 5.1, 5.2). H channels, L steps, channels innermost:
+ *
+ *   v = conv(u)    g = GELU(v) * inner    o = g Wo^T + bo    y = o[:H] * sigmoid(o[H:])        the layer
+ *   r = y * outer + u                     out = LayerNorm(r)                                   the block
+ *
+ * Nothing is allocated here: activations, gradients and scratch (ecg_conv_scratch(L) floats) come from the caller. */
+#ifndef ECG_NET_BLOCK_H
+#define ECG_NET_BLOCK_H
+
+#include "num/kernels.h"
+
+typedef struct {
+    int L, H;
+    const float *k0, *k1;         /* (L, H) taps; k1 NULL: causal */
+    const float *D;               /* (H) */
+    const float *out_w, *out_b;   /* (2H, H), (2H) */
+    const float *norm_w, *norm_b; /* (H) */
+} ecg_block;
+
+/* What the backward pass needs: v, g, r (L, H), o (L, 2H), stat (L, 2). */
+typedef struct {
+    float *v, *g, *o, *r, *stat;
+} ecg_block_acts;
+
+/* Added to; a NULL is not wanted. k0, k1 and D go together, norm_w and norm_b too. */
+typedef struct {
+    float *k0, *k1, *D, *out_w, *out_b, *norm_w, *norm_b;
+} ecg_block_grads;
+
+/* y (L, H) from u (L, H). inner (H): dropout scales or NULL. Fills v, g, o of acts. */
+void ecg_s4_layer_forward(float *y, const ecg_block *w, ecg_block_acts *acts, const float *u, const float *inner, const ecg_kernels *k,
+                          float *scratch);
+/* du (L, H) is overwritten, NULL: not wanted. work: (L, 3H) floats. */
+void ecg_s4_layer_backward(float *du, const ecg_block_grads *grads, const ecg_block *w, const ecg_block_acts *acts, const float *dy, const float *u,
+                           const float *inner, const ecg_kernels *k, float *scratch, float *work);
+
+void ecg_block_forward(float *out, const ecg_block *w, ecg_block_acts *acts, const float *u, const float *inner, const float *outer,
+                       const ecg_kernels *k, float *scratch);
+/* du (L, H) is overwritten, may not be dout; NULL: not wanted. work: (L, 5H) floats. */
+void ecg_block_backward(float *du, const ecg_block_grads *grads, const ecg_block *w, const ecg_block_acts *acts, const float *dout, const float *u,
+                        const float *inner, const float *outer, const ecg_kernels *k, float *scratch, float *work);
+
+#endif
