@@ -66,6 +66,7 @@ typedef struct {
     char name[32]; /* "I", "aVR", "V1" ... after aliases; as the file spells it where it is no ECG lead; "" if it has none */
     char unit[16]; /* "mV"; other signals keep theirs */
     int per_frame; /* samples of this lead in one frame of the file, 1 for almost all; value[] holds their mean */
+    double gain;   /* steps of the recorder per unit; 0 where not known */
 } ecg_lead;
 
 /* What a reader noticed but could live with; each bit has a text (ecg_warning_text). */
