@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT
+ * train.h: the loop that all stages share: epochs, steps, AdamW, selection, checkpoints, Ctrl-C. A stage says what a step computes and
+ * how an epoch is judged. */
+#ifndef ECG_STUDY_TRAIN_H
+#define ECG_STUDY_TRAIN_H
+
+#include "base/watch.h"
+#include "net/adamw.h"
+#include "study/loader.h"
+#include "study/runlog.h"
+
+/* What a command asks of a stage. */
+typedef struct {
+    const ecg_cohort *cohort;
+    const ecg_roles *roles;   /* NULL: those of the run it begins with, if that saw the same cohort; else the cohort's */
+    const char *folder;       /* the run */
+    const char *from;         /* run folder or model it begins with; NULL: random weights */
+    const char *set;          /* label set; NULL: "diagnoses" or "labs" */
+    const ecg_config *config;
+    bool resume, force;
+    const char *command;      /* for run.json; may be NULL */
+    const ecg_exec *exec;
+    const ecg_watch *watch;   /* may be NULL */
+} ecg_study;
+
+/* Position: enough to go on bit for bit, together with parameters and moments. */
+typedef struct {
+    int64_t epoch, in_epoch, step; /* epochs done, steps done in this one, steps in all */
+    int64_t best_epoch, best_step; /* epochs and steps done when model.safetensors was written; 0: never */
+    double best, loss_sum;         /* loss summed over the steps of this epoch */
+} ecg_train_state;
+
+typedef struct {
+    const char *stage, *measure;  /* "pretrain", "validation_loss" */
+    bool higher;                  /* a larger measure is better; NAN: the later epoch is */
+    ecg_model *model;
+    const ecg_loader *loader;
+    const ecg_rows *rows;
+    const ecg_exec *exec;
+    const ecg_watch *watch;
+    const ecg_run *run;
+    const ecg_cfg_train *config;
+    uint64_t seed;
+    int64_t batch, epochs;
+    ecg_adamw optimiser;
+    ecg_lr_kind schedule;
+    int64_t warmup;
+    bool encoder_trains;
+    const char *identity;         /* what must agree when a checkpoint is continued: stage and hashes */
+    void *ctx;
+    /* Forward and backward of one batch; the gradients were zeroed. epoch, step from 0. */
+    ecg_status (*step)(void *ctx, double *loss, const uint32_t *row, int B, uint32_t epoch, uint32_t step, ecg_err *err);
+    ecg_status (*judge)(void *ctx, double *measure, ecg_err *err);
+    /* Writes model.safetensors; state says what was best. */
+    ecg_status (*keep)(void *ctx, const ecg_train_state *state, ecg_err *err);
+} ecg_training;
+
+/* min(epochs asked, or what gives that many updates) */
+int64_t ecg_train_epochs(int64_t epochs, int64_t updates, int64_t rows, int64_t batch);
+
+/* Runs to the end, or from the checkpoint in the run folder. ECG_EINTR: stopped, saved. ECG_EDATA: the loss or a gradient is not finite; the
+ * last checkpoint stays. */
+ecg_status ecg_train(ecg_train_state *state, const ecg_training *t, ecg_err *err);
+
+#endif

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT
+ * cmd_finetune.c: stages 2 and 3. */
+#include <string.h>
+
+#include "settings.h"
+#include "study/finetune.h"
+
+static run_options o;
+static const char *from;
+
+static const option options[] = {
+    {"from", 0, OPT_TEXT, &from, "RUN", "run or model to begin with (without: random weights)"},
+    RUN_OPTIONS(o, "one setting, as in finetune.lr_head=0.001; without =: the label set, --set superclass"),
+    {0},
+};
+
+/* --set NAME, the label set, among the --set KEY=VALUE. -1: fine. */
+static int label_set(const char **set)
+{
+    for (int i = 0; i < o.set.n; i++) {
+        if (strchr(o.set.at[i], '='))
+            continue;
+        if (*set && strcmp(*set, o.set.at[i]))
+            return tool_usage(&cmd_finetune, "--set names two label sets, %s and %s", *set, o.set.at[i]);
+        *set = o.set.at[i];
+    }
+    return -1;
+}
+
+static int run(int argc, char **argv)
+{
+    char text[2048];
+    const char *set = NULL;
+    int n, code;
+    ecg_config config;
+    ecg_roles roles;
+    ecg_cohort cohort;
+    ecg_exec exec = {0};
+    ecg_err err = {0};
+    settings_command(text, sizeof text, argc, argv);
+    if ((code = opt_parse(&cmd_finetune, options, argc, argv, &n, 2, 2)) >= 0)
+        return code;
+    const bool labs = strcmp(argv[1], "labs") == 0;
+    if (!labs && strcmp(argv[1], "diagnoses"))
+        return tool_usage(&cmd_finetune, "'%s' is neither diagnoses nor labs", argv[1]);
+    if ((code = label_set(&set)) >= 0)
+        return code;
+    if ((code = settings_resolve(&config, &cmd_finetune, &o, from, labs ? "labs" : "finetune")) >= 0)
+        return code;
+    const int given = settings_roles(&roles, &cmd_finetune, o.roles, &code);
+    if (given < 0)
+        return code;
+    if (ecg_cohort_open(&cohort, argv[2], &err))
+        return tool_fail(&err);
+    if (cohort.synthetic)
+        tool_synthetic_note();
+    ecg_status st = tool_exec(&exec, &err);
+    if (!st) {
+        const ecg_study study = {.cohort = &cohort, .roles = given ? &roles : NULL, .folder = o.out, .from = from, .set = set, .config = &config,
+                                  .resume = o.resume, .force = o.force, .command = text, .exec = &exec, .watch = tool_watch()};
+        st = ecg_finetune(&study, labs, &err);
+    }
+    tool_exec_done(&exec);
+    ecg_cohort_close(&cohort);
+    return st ? tool_fail(&err) : EXIT_DONE;
+}
+
+const command cmd_finetune = {
+    .name = "finetune",
+    .summary = "Stages 2 and 3: a head for diagnoses or laboratory abnormalities on the encoder",
+    .usage = "diagnoses|labs COHORT --from RUN -o RUN2 [--set NAME] [options]",
+    .example = "ecgraft finetune diagnoses hospital.cohort --from stage1 -o stage2 && ecgraft finetune labs hospital.cohort --from stage2 -o stage3",
+    .more = "labs --from a run with a diagnosis head trains the laboratory head alone and keeps both on one embedding, as `predict` needs to explain;\n"
+            "--from a pre-training run the upper blocks train too. Settings are those of the earlier run unless --preset, --config or --set say otherwise.",
+    .run = run,
+};
