@@ -51,9 +51,11 @@ ecg_status ecg_contract_to_json(char **out, const ecg_contract *c, ecg_err *err)
 ecg_status ecg_contract_from_json(ecg_contract *c, const char *json, ecg_err *err); /* hostile text; hashes are recomputed and compared */
 
 const ecg_label_table *ecg_contract_table(const ecg_contract *c, const char *set); /* NULL: none */
-void ecg_label_table_hash(ecg_label_table *t); /* sorts by ascending code (strcmp), fills hash */
+/* Sorts by ascending code (strcmp) and fills hash; bytes of codes and titles that are no UTF-8 become "?". */
+void ecg_label_table_hash(ecg_label_table *t);
 
-/* ECG_ECONTRACT naming the first difference ("rate: 500 Hz in the cohort, 100 Hz in the model"). parts: bits below. */
+/* ECG_ECONTRACT naming the first difference ("rate: 500 Hz in the cohort, 100 Hz in the model"). parts: bits below.
+ * Tables: each of a's must be in b, row by row; b may have more. */
 enum { ECG_CONTRACT_SIGNAL = 1, ECG_CONTRACT_COLUMNS = 2, ECG_CONTRACT_TABLES = 4 };
 ecg_status ecg_contract_fits(const ecg_contract *a, const char *a_is, const ecg_contract *b, const char *b_is, unsigned parts, ecg_err *err);
 

@@ -5,6 +5,8 @@
 
 #include "ecg/contract.h"
 
+struct ecg_resampler;
+
 /* Number of samples at the contract's rate: floor(n * rate / fs). */
 int64_t ecg_prepared_samples(const ecg_contract *c, const ecg_record *rec);
 
@@ -12,12 +14,21 @@ int64_t ecg_prepared_samples(const ecg_contract *c, const ecg_record *rec);
  * bit ECG_I.. for each of the twelve leads that is there or derived; an absent lead is a column of zeros. */
 ecg_status ecg_prepare(float *out, unsigned *found, const ecg_contract *c, const ecg_record *rec, ecg_err *err);
 
-/* resampy 0.4 "kaiser_best": y (n_out) = x (n_in) from rate_in to rate_out, double, n_out = floor(n_in * rate_out / rate_in). Strides in
- * elements. Equal rates copy. */
+/* The same with a resampler from rec's rate to the contract's, kept by the caller for many recordings. */
+ecg_status ecg_prepare_with(float *out, unsigned *found, const ecg_contract *c, const ecg_record *rec, const struct ecg_resampler *r, ecg_err *err);
+
+/* One lead in place: missing samples between two others lie on the line between them, those at the end repeat the last one, those at
+ * the beginning stay NAN; then everything is clipped to +-clip (0: not at all). */
+void ecg_clean(float *x, int64_t samples, double clip);
+
+/* resampy 0.4 "kaiser_best" from rate_in to rate_out, n_out = floor(n_in * rate_out / rate_in). Whole ratios down are ready at once,
+ * others first tabulate the filter (some 10 ms). At most 128 times down and 100 times up, else ECG_EARG. */
 typedef struct ecg_resampler ecg_resampler;
 ecg_status ecg_resampler_new(ecg_resampler **out, double rate_in, double rate_out, ecg_err *err);
-int64_t ecg_resampler_length(const ecg_resampler *r, int64_t n_in);
-void ecg_resample(double *y, const double *x, int64_t n_in, const ecg_resampler *r);
-void ecg_resampler_free(ecg_resampler *r);
+int64_t ecg_resampled_length(int64_t n_in, double rate_in, double rate_out); /* 0 where no resampler goes from one to the other */
+void ecg_resample(double *y, const double *x, int64_t n_in, const ecg_resampler *r); /* one lead; equal rates copy */
+/* y (n_out, leads) from lead[i] (n_in), leads <= ECG_LEADS; NULL: a column of zeros. */
+ecg_status ecg_resample_leads(float *y, const float *const *lead, int leads, int64_t n_in, const ecg_resampler *r, ecg_err *err);
+void ecg_resampler_free(ecg_resampler *r); /* NULL is fine */
 
 #endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT
+ * prepare.c: a recording to a model's input, in the order in which the published models saw it done: fill gaps, clip, resample, reorder.
+ * What is still NAN afterwards the network reads as 0. */
+#include "ecg/prepare.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+int64_t ecg_prepared_samples(const ecg_contract *c, const ecg_record *rec)
+{
+    return ecg_resampled_length(rec->samples, rec->rate_hz, c->rate_hz);
+}
+
+/* x[after] is the first sample behind a gap, x[before] the last one ahead of it. */
+static void bridge(float *x, int64_t before, int64_t after)
+{
+    const double rise = ((double)x[after] - x[before]) / (double)(after - before);
+    for (int64_t i = before + 1; i < after; i++)
+        x[i] = (float)(x[before] + rise * (double)(i - before));
+}
+
+void ecg_clean(float *x, int64_t samples, double clip)
+{
+    int64_t valid = -1; /* the last sample that was there */
+    for (int64_t i = 0; i < samples; i++) {
+        if (isnan(x[i]))
+            continue;
+        if (valid >= 0 && valid < i - 1)
+            bridge(x, valid, i);
+        valid = i;
+    }
+    for (int64_t i = valid + 1; valid >= 0 && i < samples; i++)
+        x[i] = x[valid];
+    const float limit = (float)clip;
+    for (int64_t i = 0; limit > 0 && i < samples; i++)
+        x[i] = x[i] > limit ? limit : x[i] < -limit ? -limit : x[i];
+}
+
+/* Which of the twelve each lead of the contract is. */
+static ecg_status find_leads(int which[ECG_LEADS], const ecg_contract *c, ecg_err *err)
+{
+    if (c->leads < 1 || c->leads > ECG_LEADS)
+        return ecg_fail(err, ECG_ECONTRACT, "a contract of %d leads", c->leads);
+    for (int l = 0; l < c->leads; l++) {
+        which[l] = ecg_lead_from_name(c->lead[l]);
+        if (which[l] < 0)
+            return ecg_fail(err, ECG_ECONTRACT, "the contract's lead \"%.7s\" is none of the twelve", c->lead[l]);
+    }
+    return ECG_OK;
+}
+
+ecg_status ecg_prepare_with(float *out, unsigned *found, const ecg_contract *c, const ecg_record *rec, const ecg_resampler *r, ecg_err *err)
+{
+    int which[ECG_LEADS];
+    const ecg_status st = find_leads(which, c, err);
+    if (st)
+        return st;
+    float *twelve = malloc(sizeof *twelve * ECG_LEADS * (size_t)(rec->samples + 1));
+    if (!twelve)
+        return ecg_fail(err, ECG_ENOMEM, "out of memory for a recording of %" PRId64 " samples", rec->samples);
+    *found = ecg_record_twelve(twelve, rec);
+    const float *lead[ECG_LEADS];
+    for (int l = 0; l < c->leads; l++)
+        lead[l] = *found >> which[l] & 1 ? twelve + which[l] * rec->samples : NULL;
+    for (int l = 0; l < ECG_LEADS; l++)
+        ecg_clean(twelve + l * rec->samples, rec->samples, c->clip_mv);
+    const ecg_status done = ecg_resample_leads(out, lead, c->leads, rec->samples, r, err);
+    free(twelve);
+    return done;
+}
+
+ecg_status ecg_prepare(float *out, unsigned *found, const ecg_contract *c, const ecg_record *rec, ecg_err *err)
+{
+    ecg_resampler *r;
+    ecg_status st = ecg_resampler_new(&r, rec->rate_hz, c->rate_hz, err);
+    if (st)
+        return st;
+    st = ecg_prepare_with(out, found, c, rec, r, err);
+    ecg_resampler_free(r);
+    return st;
+}
