@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #define NAME "avx2"
-enum { LANES = 8, R = 8, S = 4 };
+enum { LANES = 8, R = 8, S = 4, WIDE = 2 };
 typedef __m256 vf;
 
 static inline __m256i first_lanes(int n)

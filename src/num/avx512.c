@@ -6,7 +6,7 @@
 #include <immintrin.h>
 
 #define NAME "avx512"
-enum { LANES = 16, R = 16, S = 4 };
+enum { LANES = 16, R = 16, S = 4, WIDE = 4 };
 typedef __m512 vf;
 
 static inline vf v_load(const float *p) { return _mm512_loadu_ps(p); }

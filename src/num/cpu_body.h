@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT
  * cpu_body.h: the fast kernels, written once over a vector of LANES floats and compiled once per instruction set: the file that includes it
- * has defined vf, LANES, the v_ functions, R, S (the register block of the convolution) and NAME.
+ * has defined vf, LANES, the v_ functions, R, S (the register block of the convolution), WIDE (that of the product) and NAME.
  *
  * vf v_load(p), v_load_n(p, n) (n < LANES lanes, the rest 0), v_set(x); v_store(p, a), v_store_n(p, a, n); v_fma(a, b, c) = a b + c;
  * v_max, v_min (the second one where one is NAN), v_sqrt, v_round (to nearest even), v_pow2(n) = 2^n, v_sum (fixed order),
  * v_negative(x, a, b) = x < 0 ? a : b; + - * / are the compiler's. The build forbids contraction: a fused step is always written v_fma. */
-#include <cblas.h>
 #include <math.h>
 #include <string.h>
 
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
 #define UNROLL _Pragma("GCC unroll 64")
+#endif
 
 static inline vf load_some(const float *p, size_t left) { return left >= LANES ? v_load(p) : v_load_n(p, (int)left); }
 
@@ -326,12 +329,7 @@ static void conv_backward(float *du, float *dk0, float *dk1, float *dD, const fl
     }
 }
 
-static void gemm(float *c, const float *a, const float *b, int m, int n, int k, int lda, int ldb, int ldc, unsigned flags)
-{
-    if (m > 0 && n > 0)
-        cblas_sgemm(CblasRowMajor, flags & ECG_GEMM_TA ? CblasTrans : CblasNoTrans, flags & ECG_GEMM_TB ? CblasTrans : CblasNoTrans, m, n, k,
-                    1.0f, a, lda, b, ldb, flags & ECG_GEMM_ADD ? 1.0f : 0.0f, c, ldc);
-}
+#include "num/cpu_gemm.h"
 
 static const ecg_kernels table = {
     .name = NAME,
