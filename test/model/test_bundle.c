@@ -37,7 +37,7 @@ typedef struct {
 } named;
 
 static const named diagnoses[] = {{"E119", "Type 2 diabetes"}, {"I480", "Paroxysmal atrial fibrillation"}, {"NORM", ""}};
-static const named labs[] = {{"Calcium_low", ""}, {"Glucose_high", ""}, {"Hemoglobin_low", ""}, {"Potassium_high", ""},
+static const named lab_labels[] = {{"Calcium_low", ""}, {"Glucose_high", ""}, {"Hemoglobin_low", ""}, {"Potassium_high", ""},
                              {"Sodium_low", ""},  {"Troponin_high", ""}, {"Urea_high", ""}};
 enum { DIAGNOSES = 3, LABS = 7, COLUMNS = 4 };
 
@@ -77,7 +77,7 @@ static void make_model(ecg_model *m, int heads, int hidden)
         c->vocabulary = i == 3 ? 2 : 0;
     }
     fill_table(&m->contract.table[0], "diagnoses", diagnoses, DIAGNOSES);
-    fill_table(&m->contract.table[1], "labs", labs, LABS);
+    fill_table(&m->contract.table[1], "labs", lab_labels, LABS);
     m->shape = (ecg_encoder_config){.leads = 12, .width = 8, .blocks = 2, .state = 4, .length = 250, .bidirectional = true, .dropout = 0.2f};
     m->heads = heads;
     m->head[0] = (ecg_head){.set = "diagnoses", .prefix = ECG_HEAD_DIAGNOSES, .hidden = hidden, .dropout = 0.5f};
@@ -103,9 +103,9 @@ static void make_model(ecg_model *m, int heads, int hidden)
 static void set_probabilities(ecg_model *m, const char *prefix, const double *p, int K)
 {
     char name[80];
-    snprintf(name, sizeof name, "%s0.weight", prefix);
+    snprintf(name, sizeof name, "%sweight", prefix);
     const int weight = ecg_params_find(&m->table, name);
-    snprintf(name, sizeof name, "%s0.bias", prefix);
+    snprintf(name, sizeof name, "%sbias", prefix);
     const int bias = ecg_params_find(&m->table, name);
     assert_true(weight >= 0 && bias >= 0);
     memset(ecg_value(&m->table, weight), 0, m->table.row[weight].count * sizeof(float));
@@ -340,7 +340,7 @@ static void test_refused_models(void **state)
     (void)state;
     static const char *const why[] = {"a table that lost a label", "a weight that is not a number", "an infinite HiPPO buffer",
                                       "a prevalence of 1.5", "a swapped table"};
-    static const char *const message[] = {"label table \"labs\" has 6 labels, head_labs.0.weight has 7 rows", "holds nan at index 3", "holds inf at index 0",
+    static const char *const message[] = {"label table \"labs\" has 6 labels, head_labs.weight has 7 rows", "holds nan at index 3", "holds inf at index 0",
                                           "labels.diagnoses.prevalence holds 1.5 at index 1", "is not the one of head_diagnoses."};
     for (int c = 0; c < 5; c++) {
         ecg_model m, loaded;
@@ -600,7 +600,7 @@ static void test_leads(void **state)
 static void test_reasons(void **state)
 {
     (void)state;
-    /* in the order of labs[]: ratios 5, 2.5, 5, 1, unknown, 2, 1.67 */
+    /* in the order of lab_labels: ratios 5, 2.5, 5, 1, unknown, 2, 1.67 */
     const double p[LABS] = {0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5}, d[DIAGNOSES] = {0.1, 0.91, 0.3};
     const double prevalence[LABS] = {0.1, 0.2, 0.1, 0.5, NAN, 0.25, 0.3}, auroc[LABS] = {0.9, 0.8, 0.6, 0.9, 0.9, 0.61, 0.9};
     ecg_model m;
@@ -705,7 +705,7 @@ static int make_folder(void **state)
 {
     (void)state;
     const char *tmp = getenv("TMPDIR");
-    snprintf(folder, sizeof folder, "%s/bundleXXXXXX", tmp && strlen(tmp) < 40 ? tmp : "/tmp");
+    snprintf(folder, sizeof folder, "%s/bundleXXXXXX", tmp && strlen(tmp) < 40 ? tmp : P_tmpdir);
     return mkdtemp(folder) ? 0 : -1;
 }
 
