@@ -3,13 +3,22 @@
  * The products are GEMMs in float32; the column sums are double, 64 columns an item whatever the number of threads. */
 #include "net/linear.h"
 
+#include <stdint.h>
 #include <string.h>
+
+enum { NARROW = 1024 };
+
+ecg_exec ecg_exec_for(const ecg_exec *x, int in, int out)
+{
+    return (ecg_exec){.k = (int64_t)in * out <= NARROW ? ecg_kernels_ref() : x->k, .pool = x->pool};
+}
 
 void ecg_linear_forward(float *y, const ecg_exec *exec, const float *x, const float *W, const float *b, int B, int in, int out)
 {
+    const ecg_exec e = ecg_exec_for(exec, in, out);
     for (int r = 0; b && r < B; r++)
         memcpy(y + (size_t)r * (size_t)out, b, (size_t)out * sizeof *y);
-    ecg_gemm(exec, y, x, W, B, out, in, in, in, out, ECG_GEMM_TB | (b ? ECG_GEMM_ADD : 0));
+    ecg_gemm(&e, y, x, W, B, out, in, in, in, out, ECG_GEMM_TB | (b ? ECG_GEMM_ADD : 0));
 }
 
 enum { COLUMNS = 64 };
@@ -36,10 +45,11 @@ static void bias_columns(void *ctx, int item, int worker)
 void ecg_linear_backward(float *dx, float *dW, float *db, const ecg_exec *exec, const float *dy, const float *x, const float *W, int B, int in,
                          int out)
 {
+    const ecg_exec e = ecg_exec_for(exec, in, out);
     if (dx)
-        ecg_gemm(exec, dx, dy, W, B, in, out, out, in, in, 0);
+        ecg_gemm(&e, dx, dy, W, B, in, out, out, in, in, 0);
     if (dW)
-        ecg_gemm(exec, dW, dy, x, out, in, B, out, in, in, ECG_GEMM_TA | ECG_GEMM_ADD);
+        ecg_gemm(&e, dW, dy, x, out, in, B, out, in, in, ECG_GEMM_TA | ECG_GEMM_ADD);
     if (db) {
         bias_job j = {db, dy, B, out};
         ecg_pool_run(exec->pool, bias_columns, &j, (out + COLUMNS - 1) / COLUMNS);

@@ -5,6 +5,11 @@
 
 #include "num/kernels.h"
 
+/* The kernels for a product with a matrix of in x out: below 1024 elements the reference's, which sums in double. So narrow a map costs
+ * nothing, and before a batch norm over few rows its rounding would be multiplied. The choice does not look at B: a row's result does not
+ * depend on the rows beside it. */
+ecg_exec ecg_exec_for(const ecg_exec *x, int in, int out);
+
 /* y (B, out) from x (B, in), W (out, in), b (out) or NULL. */
 void ecg_linear_forward(float *y, const ecg_exec *exec, const float *x, const float *W, const float *b, int B, int in, int out);
 /* dx (B, in) is overwritten; dW (out, in) and db (out) are added to; any of the three may be NULL. */

@@ -13,6 +13,7 @@
 #include <assert.h>
 
 #include "base/arena.h"
+#include "net/linear.h"
 #include "net/norm.h"
 
 struct ecg_barlow {
@@ -89,9 +90,10 @@ static void correlation_row(void *ctx, int i, int worker)
 double ecg_barlow_loss(float *dz1, float *dz2, ecg_barlow *w, const ecg_exec *exec, const float *z1, const float *z2, int N, int E, double lambda)
 {
     assert(N >= 1 && N <= w->N && E == w->E && !dz1 == !dz2);
+    const ecg_exec x = ecg_exec_for(exec, E, E);
     ecg_batchnorm_forward(w->zh1, w->stat1, NULL, NULL, exec, z1, NULL, NULL, N, E);
     ecg_batchnorm_forward(w->zh2, w->stat2, NULL, NULL, exec, z2, NULL, NULL, N, E);
-    ecg_gemm(exec, w->C, w->zh1, w->zh2, E, E, N, E, E, E, ECG_GEMM_TA);
+    ecg_gemm(&x, w->C, w->zh1, w->zh2, E, E, N, E, E, E, ECG_GEMM_TA);
 
     correlation_job j = {w, N, E, lambda};
     ecg_pool_run(exec->pool, correlation_row, &j, E);
@@ -101,8 +103,8 @@ double ecg_barlow_loss(float *dz1, float *dz2, ecg_barlow *w, const ecg_exec *ex
     if (!dz1)
         return loss;
 
-    ecg_gemm(exec, dz1, w->zh2, w->G, N, E, E, E, E, E, ECG_GEMM_TB);
-    ecg_gemm(exec, dz2, w->zh1, w->G, N, E, E, E, E, E, 0);
+    ecg_gemm(&x, dz1, w->zh2, w->G, N, E, E, E, E, E, ECG_GEMM_TB);
+    ecg_gemm(&x, dz2, w->zh1, w->G, N, E, E, E, E, E, 0);
     ecg_batchnorm_backward(dz1, NULL, NULL, NULL, exec, dz1, z1, w->stat1, NULL, N, E);
     ecg_batchnorm_backward(dz2, NULL, NULL, NULL, exec, dz2, z2, w->stat2, NULL, N, E);
     return loss;

@@ -141,15 +141,24 @@ static void layernorm(float *y, float *stat, const float *x, const float *w, con
     }
 }
 
+/* sum + x, what rounding took from it kept in *lost (Kahan): sums over hundreds of rows that nearly cancel, such as the gradient of a shift
+ * before a batch norm, need the accuracy that the reference has from its doubles */
+static inline vf add_kept(vf sum, vf x, vf *lost)
+{
+    const vf y = x - *lost, t = sum + y;
+    *lost = (t - sum) - y;
+    return t;
+}
+
 static void layernorm_backward(float *dx, float *dw, float *db, const float *dy, const float *x, const float *stat, const float *w, int rows,
                                int H)
 {
     for (int h = 0; dw && h < H; h += LANES) { /* before dx is written: dx may be dy */
-        vf sum_w = v_set(0), sum_b = v_set(0);
+        vf sum_w = v_set(0), sum_b = v_set(0), lost_w = v_set(0), lost_b = v_set(0);
         for (int r = 0; r < rows; r++) {
             const vf d = load_some(dy + (size_t)r * H + h, H - h), c = load_some(x + (size_t)r * H + h, H - h) - v_set(stat[2 * r]);
-            sum_w = v_fma(d, c * v_set(stat[2 * r + 1]), sum_w);
-            sum_b = sum_b + d;
+            sum_w = add_kept(sum_w, d * c * v_set(stat[2 * r + 1]), &lost_w);
+            sum_b = add_kept(sum_b, d, &lost_b);
         }
         store_some(dw + h, load_some(dw + h, H - h) + sum_w, H - h);
         store_some(db + h, load_some(db + h, H - h) + sum_b, H - h);
@@ -192,15 +201,10 @@ static void add(float *y, const float *x, size_t n)
 static void sum_rows(float *s, const float *x, int rows, int n)
 {
     for (int j = 0; j < n; j += LANES) {
-        vf even = v_set(0), odd = v_set(0);
-        int r = 0;
-        for (; r + 1 < rows; r += 2) {
-            even = even + load_some(x + (size_t)r * n + j, n - j);
-            odd = odd + load_some(x + (size_t)(r + 1) * n + j, n - j);
-        }
-        if (r < rows)
-            even = even + load_some(x + (size_t)r * n + j, n - j);
-        store_some(s + j, load_some(s + j, n - j) + (even + odd), n - j);
+        vf sum = v_set(0), lost = v_set(0);
+        for (int r = 0; r < rows; r++)
+            sum = add_kept(sum, load_some(x + (size_t)r * n + j, n - j), &lost);
+        store_some(s + j, load_some(s + j, n - j) + sum, n - j);
     }
 }
 
