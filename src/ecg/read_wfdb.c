@@ -152,7 +152,7 @@ static ecg_status open_groups(group **out, int *n, int64_t *frames, unsigned *wa
         *frames = shortest;
     for (int i = 0; i < *n; i++) {
         const ecg_wfdb_signal *s = &h->signal[g[i].first];
-        int64_t samples, values;
+        int64_t values;
         if (g[i].frames < *frames) {
             st = ecg_fail_at(err, ECG_EDATA, p->path, s->line, 0, "%.100s holds %" PRId64 " samples a signal, %" PRId64 " announced", s->file, g[i].frames,
                              *frames);
@@ -165,16 +165,10 @@ static ecg_status open_groups(group **out, int *n, int64_t *frames, unsigned *wa
         }
         if (free_of_bytes)
             continue;
-        /* a skewed signal may use more frames than announced; the last group of 212, 310 or 311 may be padded */
-        int64_t skew = 0;
+        int64_t skew = 0; /* a skewed signal may use more frames than announced */
         for (int k = g[i].first; k < g[i].first + g[i].signals; k++)
             skew = h->signal[k].skew > skew ? h->signal[k].skew : skew;
-        samples = (*frames + skew) * g[i].per_frame;
-        if (h->frames && g[i].frames > *frames + skew)
-            *warnings |= ECG_WARN_LONGER;
-        else if (h->frames && g[i].len > ecg_wfdb_bytes(g[i].format, (samples + 5) / 6 * 6))
-            *warnings |= ECG_WARN_LONGER;
-        else if (!h->frames && g[i].frames > *frames)
+        if (h->frames ? g[i].len > ecg_wfdb_bytes_padded(g[i].format, (*frames + skew) * g[i].per_frame) : g[i].frames > *frames)
             *warnings |= ECG_WARN_LONGER;
     }
     *out = g;

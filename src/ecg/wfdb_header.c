@@ -134,7 +134,7 @@ static void set_when(char when[32], word time, word date)
     int64_t seconds;
     snprintf(text, sizeof text, "%04d-%02d-%02d %02d:%02d:%02d", year, month, day, hour, minute, second);
     if (ecg_parse_time(&seconds, text, strlen(text)))
-        snprintf(when, 32, "%s", text);
+        snprintf(when, 32, "%.31s", text);
 }
 
 static ecg_status record_line(ecg_wfdb_header *h, words *w)

@@ -66,6 +66,12 @@ int64_t ecg_wfdb_bytes(int format, int64_t n)
     return n / of * formats[i].group_bytes + bytes_of_rest(format, n % of);
 }
 
+int64_t ecg_wfdb_bytes_padded(int format, int64_t n)
+{
+    const int of = formats[row(format)].group_samples;
+    return ecg_wfdb_bytes(format, (n + of - 1) / of * of);
+}
+
 int64_t ecg_wfdb_samples(int format, int64_t bytes)
 {
     const int i = row(format), of = formats[i].group_bytes;
@@ -195,7 +201,7 @@ void ecg_wfdb_encode(uint8_t *bytes, int format, const int32_t *in, int64_t n)
 
 /* ---- FLAC ----------------------------------------------------------------------------------------------------------------------- */
 
-enum { FLAC_VALUES_MAX = 1 << 28 }; /* a constant signal shrinks 20,000-fold: the length of the file is no bound */
+enum { FLAC_VALUES_MAX = 1 << 27 }; /* a constant signal shrinks 20,000-fold: the length of the file is no bound */
 
 typedef struct {
     const uint8_t *bytes;
@@ -236,7 +242,7 @@ static FLAC__StreamDecoderWriteStatus flac_write(const FLAC__StreamDecoder *d, c
         return FLAC__STREAM_DECODER_WRITE_STATUS_ABORT;
     }
     if (f->samples + keep > f->room) {
-        const int64_t room = 2 * (f->samples + keep);
+        const int64_t most = FLAC_VALUES_MAX / f->channels, twice = 2 * (f->samples + keep), room = twice < most ? twice : most;
         int32_t *more = realloc(f->out, (size_t)room * (size_t)f->channels * sizeof *more);
         if (!more) {
             f->status = ecg_fail(f->err, ECG_ENOMEM, "out of memory");

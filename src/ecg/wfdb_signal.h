@@ -16,8 +16,9 @@ bool ecg_wfdb_format_flac(int format);
 void ecg_wfdb_format_range(int32_t *low, int32_t *high, int format); /* the missing code excluded; of the differences in format 8 */
 bool ecg_wfdb_format_missing(int32_t *code, int format);             /* false: the format has no such code */
 
-/* Bytes that n samples take, and the samples that whole bytes hold. Not for FLAC. */
+/* Bytes that n samples take (padded: with the last group of 212, 310, 311 filled up), and the samples that bytes hold. Not for FLAC. */
 int64_t ecg_wfdb_bytes(int format, int64_t n);
+int64_t ecg_wfdb_bytes_padded(int format, int64_t n);
 int64_t ecg_wfdb_samples(int format, int64_t bytes);
 
 /* out[k * out_step] = sample first + k * step of the file for k = 0..n-1, missing codes as they are, differences for format 8.
