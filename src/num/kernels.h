@@ -35,12 +35,11 @@ typedef struct ecg_kernels {
                                int H);
     /* y (rows, H) = x (rows, H) * scale (H), the channel dropout; y may be x */
     void (*scale_channels)(float *y, const float *x, const float *scale, int rows, int H);
-    /* p <- p (1 - lr decay), m <- b1 m + (1 - b1) g, v <- b2 v + (1 - b2) g^2, p <- p - lr (m / corr1) / (sqrt(v / corr2) + eps);
-     * corr = 1 - b^t. b1, b2 in double: 1 - 0.999f is off by 1.3e-5, and v with it */
     void (*set_rows)(float *y, const float *b, int rows, int n); /* every row of y (rows, n) becomes b: a bias before gemm adds */
     void (*add)(float *y, const float *x, size_t n);             /* y += x */
     void (*sum_rows)(float *s, const float *x, int rows, int n); /* s (n) += sum of the rows of x (rows, n) */
-    /* p -= lr decay p + lr (m / corr1) / (sqrt(v / corr2) + eps) after m, v were updated by g; corr = 1 - beta^step */
+    /* p -= lr decay p + lr (m / corr1) / (sqrt(v / corr2) + eps) after m, v were updated by g; corr = 1 - beta^step.
+     * Betas in double: 1 - 0.999f is off by 1.3e-5, and v with it */
     void (*adamw)(float *p, float *m, float *v, const float *g, size_t n, double lr, double decay, double b1, double b2, double eps,
                   double corr1, double corr2);
 } ecg_kernels;
