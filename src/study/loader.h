@@ -27,7 +27,7 @@ typedef struct {
     int *continuous_at, *categorical_at; /* columns of the cohort; owned */
 } ecg_loader;
 
-/* roles NULL: the cohort's own. ECG_EDATA: a category outside its vocabulary, an infinite value. */
+/* roles NULL: the cohort's own. ECG_EDATA: an infinite value, a record shorter than a crop. */
 ecg_status ecg_loader_open(ecg_loader *out, const ecg_cohort *cohort, const ecg_roles *roles, int crop, uint64_t split_seed, ecg_err *err);
 void ecg_loader_close(ecg_loader *l);
 

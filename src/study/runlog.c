@@ -138,7 +138,7 @@ ecg_status ecg_run_inherit(ecg_config *c, bool *found, const char *path, ecg_err
 
 static ecg_status save_json(json_t *j, const char *path, ecg_err *err)
 {
-    char *text = j ? json_dumps(j, JSON_INDENT(2)) : NULL;
+    char *text = j ? json_dumps(j, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
     if (!text)
         return ecg_fail(err, ECG_ENOMEM, "out of memory");
     const size_t n = strlen(text);

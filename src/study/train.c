@@ -170,8 +170,10 @@ static ecg_status end_epoch(const ecg_training *t, ecg_train_state *s, course *c
     if ((st = ecg_run_metric(t->run, line, err)) || (st = save_checkpoint(t, s, err)))
         return st;
     c->saved_at = ecg_clock();
-    ecg_say(t->watch, "%s epoch %" PRId64 "/%" PRId64 ": loss %.4f, %s %s%s", t->stage, s->epoch, t->epochs, loss, t->measure, value,
-            better ? " *" : "");
+    const int64_t every = t->epochs >= 40 ? t->epochs / 20 : 1;
+    if (s->epoch % every == 0 || s->epoch == t->epochs)
+        ecg_say(t->watch, "%s epoch %" PRId64 "/%" PRId64 ": loss %.4f, %s %s; best epoch %" PRId64, t->stage, s->epoch, t->epochs, loss, t->measure, value,
+                s->best_epoch);
     return ECG_OK;
 }
 
