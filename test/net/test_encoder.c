@@ -194,6 +194,7 @@ static const struct {
     {"many states", {1, 3, 1, 16, 11, true, 0}, 1},
     {"shortest signal, causal with dropout", {2, 6, 3, 2, 1, false, 0.4f}, 4},
     {"two steps", {12, 8, 1, 8, 2, true, 0}, 1},
+    {"a width that no vector divides, causal, many states", {12, 24, 1, 16, 20, false, 0}, 1},
 };
 
 static void gradients_are_difference_quotients(void **state)
