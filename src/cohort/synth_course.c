@@ -7,7 +7,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/rng.h"
 #include "base/text.h"
@@ -62,8 +61,11 @@ static void fill_stay(ecg_stay *stay, ecg_course *c, const ecg_synth *s, uint32_
     const ecg_draws draws = ecg_synth_draws(s, c->p.ordinal, number), *d = &draws;
     const uint32_t serial = 16 * c->p.ordinal + number - 1;
     stay->number = number;
+    stay->extra = stay->icd9 = stay->died = false;
     stay->effects.n = 0;
     ecg_synth_visit(&stay->v, s, &c->p, number, false, &stay->effects);
+    ecg_synth_take(&stay->take, s, &c->p, &stay->v, number, &stay->effects);
+    ecg_synth_coding(&stay->coding, s, &c->p, &stay->v, &stay->take);
     stay->stay_id = 30000000 + scrambled(s, serial, OF_STAY);
     stay->in = moment(d, day);
     stay->out = stay->in + (int64_t)(MINUTE * min_of(1200, 330 * ecg_exp(0.5 * NORMAL(CAL, stay))));
@@ -104,8 +106,7 @@ static void find_recordings(ecg_course *c, const ecg_synth *s, int visits, int64
     if (s->options.distractors && ecg_draw_uniform(&person, ECG_S_EXTRA, EXTRA_outside) < 0.15) {
         const double back = (double)first_gap * (0.6 + 0.3 * ecg_draw_uniform(&person, ECG_S_EXTRA, EXTRA_outside_day));
         const ecg_draws d = ecg_synth_draws(s, c->p.ordinal, OUTSIDE);
-        c->outside_effects.n = 0;
-        ecg_synth_visit(&c->outside, s, &c->p, OUTSIDE, true, &c->outside_effects);
+        ecg_synth_visit(&c->outside, s, &c->p, OUTSIDE, true, NULL);
         add_recording(c, s, ECG_OUTSIDE_HOSPITAL, -1, OUTSIDE, next++, moment(&d, first_day - (int64_t)back));
     }
     for (int i = 0; i < c->stays; i++) {
@@ -173,14 +174,12 @@ void ecg_synth_course(ecg_course *c, const ecg_synth *s, uint32_t ordinal)
         if (s->options.distractors && gap >= 8 && unused > (uint32_t)visits && ecg_draw_uniform(&of_visit, ECG_S_EXTRA, EXTRA_stay) < 0.20) {
             const double back = (double)gap * (0.3 + 0.2 * ecg_draw_uniform(&of_visit, ECG_S_EXTRA, EXTRA_stay_day));
             ecg_stay *extra = &c->stay[c->stays++];
-            memset(extra, 0, sizeof *extra);
             fill_stay(extra, c, s, unused--, day - (int64_t)back, gap * DAY / 10);
             extra->extra = true;
         }
         int64_t after = exponential_days(400, ecg_draw_uniform(&of_next, ECG_S_CAL, CAL_gap));
         after = after < 3 ? 3 : after;
         ecg_stay *stay = &c->stay[c->stays++];
-        memset(stay, 0, sizeof *stay);
         fill_stay(stay, c, s, number, day, after * DAY / 4);
     }
     find_recordings(c, s, visits, first_day, first_gap);
@@ -190,4 +189,13 @@ void ecg_synth_course(ecg_course *c, const ecg_synth *s, uint32_t ordinal)
 const ecg_visit *ecg_course_visit(const ecg_course *c, const ecg_recording *r)
 {
     return r->stay < 0 ? &c->outside : &c->stay[r->stay].v;
+}
+
+void ecg_course_take(ecg_take *t, ecg_effects *f, const ecg_synth *s, const ecg_course *c, const ecg_recording *r)
+{
+    const ecg_visit *v = ecg_course_visit(c, r);
+    ecg_visit again; /* the same state, computed again for what moved its rate */
+    f->n = 0;
+    ecg_synth_visit(&again, s, &c->p, v->number, r->kind == ECG_OUTSIDE_HOSPITAL, f);
+    ecg_synth_take(t, s, &c->p, v, r->number, f);
 }

@@ -4,13 +4,15 @@
 #ifndef ECG_COHORT_SYNTH_COURSE_H
 #define ECG_COHORT_SYNTH_COURSE_H
 
-#include "cohort/synth_model.h"
+#include "cohort/synth_codes.h"
 
 enum { ECG_STAYS = 16, ECG_RECORDINGS = 16 };
 
 typedef struct {
     ecg_visit v;
-    ecg_effects effects;       /* on the heart rate */
+    ecg_take take;             /* parameters of its first recording; an extra stay would have had these */
+    ecg_effects effects;       /* on the heart rate, then on that recording */
+    ecg_coding coding;
     uint32_t number;           /* 1..16, also the counter word of its draws */
     bool extra;                /* a stay without ECG */
     int64_t stay_id, hadm_id;  /* hadm_id -1: not admitted */
@@ -39,11 +41,12 @@ typedef struct {
     ecg_stay stay[ECG_STAYS];                /* in time order */
     ecg_recording recording[ECG_RECORDINGS]; /* in time order */
     ecg_visit outside;                       /* state of the recording outside the hospital */
-    ecg_effects outside_effects;
 } ecg_course;
 
 void ecg_synth_course(ecg_course *c, const ecg_synth *s, uint32_t ordinal);
 const ecg_visit *ecg_course_visit(const ecg_course *c, const ecg_recording *r);
+/* Parameters and effects of a recording that is not the first of its stay; effects end with those of the visit. */
+void ecg_course_take(ecg_take *t, ecg_effects *f, const ecg_synth *s, const ecg_course *c, const ecg_recording *r);
 extern const char *const ecg_year_groups[5];
 
 #endif

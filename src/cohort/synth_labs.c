@@ -73,7 +73,7 @@ static void measure(double x[ECG_LAB_TESTS], const ecg_visit *v, const ecg_draws
     x[ECG_LAB_ph] = v->ph + 0.012 * error_of(ph);
     x[ECG_LAB_pco2] = max_of(8, v->pco2 + 2 * error_of(pco2));
     x[ECG_LAB_crp] = v->crp;
-    x[ECG_LAB_tsh] = v->tsh;
+    x[ECG_LAB_tsh] = max_of(0.01, v->tsh);
     x[ECG_LAB_albumin] = max_of(1, v->alb + 0.1 * error_of(albumin));
     x[ECG_LAB_alt] = v->alt;
     x[ECG_LAB_bilirubin] = v->bili;

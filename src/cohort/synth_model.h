@@ -34,6 +34,7 @@
     X(ckmb, 0.1, 1000) X(ddim, 10, 1e5) X(hypox, 0, 10) X(spo2, 50, 100) X(resp, 4, 70) X(sev, 0, 15) X(em, -5, 5)               \
     X(hr, 25, 220) X(afib, 0, 1) X(paced, 0, 1) X(sbp, 40, 260) X(dbp, 20, 160)
 
+/* axis: how far the QRS vector is turned in the frontal plane, degrees clockwise; 0 is an electrical axis near +40 */
 #define ECG_TAKE_VARIABLES(X)                                                                                                     \
     X(PR, 105, 330) X(QRSd, 60, 250) X(QTc, 330, 580) X(RSA, 0, 0.12) X(HRSD, 0, 40) X(lae, -1, 10) X(rae, 0, 10)                \
     X(pamp, 0.05, 2.2) X(pax, -3, 3) X(PSD, 10, 27) X(volt, 0.35, 2.6) X(axis, -180, 180) X(horizontal, -180, 180) X(stm, 0, 1)  \

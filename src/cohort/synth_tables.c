@@ -135,16 +135,12 @@ static void vitalsign_rows(ecg_sheaf *f, const ecg_synth *s, const ecg_course *c
 
 /* ---- diagnoses ------------------------------------------------------------------------------------------------------------ */
 
-static void diagnosis_rows(ecg_sheaf *f, const ecg_synth *s, const ecg_course *c, const ecg_stay *stay)
+static void diagnosis_rows(ecg_sheaf *f, const ecg_course *c, const ecg_stay *stay)
 {
-    ecg_take take;
-    ecg_synth_take(&take, s, &c->p, &stay->v, stay->number, NULL);
-    ecg_coding coding;
-    ecg_synth_coding(&coding, s, &c->p, &stay->v, &take);
     int order[ECG_CODES], n = 0;
     for (int acute = 1; acute >= 0; acute--)
         for (int i = 0; i < ECG_CODES; i++)
-            if (coding.coded[i] && ecg_synth_codes[i].acute == (acute == 1))
+            if (stay->coding.coded[i] && ecg_synth_codes[i].acute == (acute == 1))
                 order[n++] = i;
 
     const bool admitted = stay->hadm_id >= 0;
@@ -296,7 +292,7 @@ void ecg_synth_hospital_rows(ecg_sheaf *f, const ecg_synth *s, const ecg_course 
         edstay_row(f, s, c, stay, &d);
         triage_row(f, c, stay, &d);
         vitalsign_rows(f, s, c, stay, &d);
-        diagnosis_rows(f, s, c, stay);
+        diagnosis_rows(f, c, stay);
         omr_rows(f, s, c, stay, &d);
         ecg_synth_lab_rows(f, s, c, stay);
         if (stay->hadm_id >= 0) {

@@ -62,7 +62,7 @@ void ecg_synth_hospital_rows(ecg_sheaf *f, const ecg_synth *s, const ecg_course 
 void ecg_synth_dictionary_rows(ecg_sheaf *f);                                        /* d_labitems, d_icd_diagnoses */
 void ecg_synth_lab_rows(ecg_sheaf *f, const ecg_synth *s, const ecg_course *c, const ecg_stay *stay);
 void ecg_synth_machine_rows(ecg_sheaf *f, const ecg_synth *s, const ecg_course *c, const ecg_recording *r, const ecg_take *t);
-void ecg_synth_truth_rows(ecg_sheaf *f, const ecg_synth *s, const ecg_course *c, const ecg_recording *r, const ecg_take *t, const ecg_effects *take_effects);
+void ecg_synth_truth_rows(ecg_sheaf *f, const ecg_course *c, const ecg_recording *r, const ecg_take *t, const ecg_effects *effects);
 void ecg_synth_latent_header(ecg_text *t);
 
 /* "p1000/p10000032/s40689238" */

@@ -3,7 +3,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "cohort/synth_codes.h"
 #include "cohort/synth_rows.h"
 #include "cohort/synth_tables.h"
 
@@ -60,30 +59,24 @@ static void effect_rows(ecg_text *t, const ecg_recording *r, const ecg_effects *
     }
 }
 
-static void label_rows(ecg_text *t, const ecg_synth *s, const ecg_course *c, const ecg_recording *r)
+static void label_rows(ecg_text *t, const ecg_recording *r, const ecg_coding *coding)
 {
-    const ecg_stay *stay = &c->stay[r->stay];
-    ecg_take first;
-    ecg_synth_take(&first, s, &c->p, &stay->v, stay->number, NULL);
-    ecg_coding coding;
-    ecg_synth_coding(&coding, s, &c->p, &stay->v, &first);
     for (int i = 0; i < ECG_CODES; i++) {
-        if (!coding.truth[i] && !coding.coded[i])
+        if (!coding->truth[i] && !coding->coded[i])
             continue;
         ecg_row_int(t, r->study_id);
         ecg_row_text(t, ecg_synth_codes[i].code);
-        ecg_row_int(t, coding.truth[i]);
-        ecg_row_int(t, coding.coded[i]);
-        ecg_row_text(t, coding.truth[i] == coding.coded[i] ? "" : coding.truth[i] ? "missed" : "false");
+        ecg_row_int(t, coding->truth[i]);
+        ecg_row_int(t, coding->coded[i]);
+        ecg_row_text(t, coding->truth[i] == coding->coded[i] ? "" : coding->truth[i] ? "missed" : "false");
         ecg_row_end(t);
     }
 }
 
-void ecg_synth_truth_rows(ecg_sheaf *f, const ecg_synth *s, const ecg_course *c, const ecg_recording *r, const ecg_take *t, const ecg_effects *take_effects)
+void ecg_synth_truth_rows(ecg_sheaf *f, const ecg_course *c, const ecg_recording *r, const ecg_take *t, const ecg_effects *effects)
 {
     latent_row(&f->rows[ECG_TABLE_latent], c, r, t);
-    effect_rows(&f->rows[ECG_TABLE_effects], r, r->stay < 0 ? &c->outside_effects : &c->stay[r->stay].effects);
-    effect_rows(&f->rows[ECG_TABLE_effects], r, take_effects);
+    effect_rows(&f->rows[ECG_TABLE_effects], r, effects);
     if (r->stay >= 0)
-        label_rows(&f->rows[ECG_TABLE_labels], s, c, r);
+        label_rows(&f->rows[ECG_TABLE_labels], r, &c->stay[r->stay].coding);
 }

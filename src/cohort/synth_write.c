@@ -134,13 +134,20 @@ static ecg_status make_patient(run *w, desk *k, ecg_sheaf *f, uint32_t ordinal, 
     ecg_synth_hospital_rows(f, s, c);
     for (int i = 0; i < c->recordings; i++) {
         const ecg_recording *r = &c->recording[i];
-        ecg_take take;
-        ecg_effects effects = {.n = 0};
-        ecg_synth_take(&take, s, &c->p, ecg_course_visit(c, r), r->number, &effects);
-        ecg_synth_machine_rows(f, s, c, r, &take);
-        ecg_synth_truth_rows(f, s, c, r, &take, &effects);
+        ecg_take other;
+        ecg_effects other_effects;
+        const ecg_take *take = &other;
+        const ecg_effects *effects = &other_effects;
+        if (r->kind == ECG_FIRST_OF_STAY) {
+            take = &c->stay[r->stay].take;
+            effects = &c->stay[r->stay].effects;
+        } else {
+            ecg_course_take(&other, &other_effects, s, c, r);
+        }
+        ecg_synth_machine_rows(f, s, c, r, take);
+        ecg_synth_truth_rows(f, c, r, take, effects);
         if (s->options.waveforms) {
-            const ecg_status st = write_record(w, k, r, &take, err);
+            const ecg_status st = write_record(w, k, r, take, err);
             if (st)
                 return st;
         }
@@ -359,10 +366,8 @@ ecg_status ecg_synth_ecg(int16_t out[SAMPLES][LEADS], const ecg_synth_options *o
             if (k->course.recording[i].kind == ECG_FIRST_OF_STAY && k->course.recording[i].number == (uint32_t)visit)
                 found = &k->course.recording[i];
         if (found) {
-            ecg_take take;
-            const ecg_visit *v = ecg_course_visit(&k->course, found);
-            ecg_synth_take(&take, s, &k->course.p, v, found->number, NULL);
-            ecg_synth_wave(out, &k->room, s, &k->course.p, v, &take);
+            const ecg_stay *stay = &k->course.stay[found->stay];
+            ecg_synth_wave(out, &k->room, s, &k->course.p, &stay->v, &stay->take);
         } else {
             st = ecg_fail(err, ECG_EARG, "patient %" PRId64 " has no visit %d", patient, visit);
         }
