@@ -28,6 +28,8 @@ static ecg_status prepare(ecg_record *rec, ecg_err *err)
     ecg_record out = {0};
     float *x = NULL;
     unsigned found;
+    char absent[ECG_LEADS * 8 + 1] = "";
+    int used = 0;
     ecg_contract_default(&c);
     const int64_t n = ecg_prepared_samples(&c, rec);
     ecg_status st = n < 1 ? ecg_fail(err, ECG_EREFUSED, "%" PRId64 " samples at %g Hz are none at %g Hz", rec->samples, rec->rate_hz, c.rate_hz) : ECG_OK;
@@ -41,10 +43,12 @@ static ecg_status prepare(ecg_record *rec, ecg_err *err)
         snprintf(out.lead[i].name, sizeof out.lead[i].name, "%s", c.lead[i]);
         snprintf(out.lead[i].unit, sizeof out.lead[i].unit, "mV");
         if (!(found >> ecg_lead_from_name(c.lead[i]) & 1u))
-            ecg_say(tool_watch(), "%s is absent: a column of zeros", c.lead[i]);
+            used += snprintf(absent + used, sizeof absent - (size_t)used, " %s", c.lead[i]);
         for (int64_t t = 0; t < n; t++)
             out.value[i * n + t] = x[t * c.leads + i];
     }
+    if (absent[0])
+        ecg_say(tool_watch(), "absent, columns of zeros:%s", absent);
     if (!st) {
         snprintf(out.when, sizeof out.when, "%s", rec->when);
         ecg_record_clear(rec);

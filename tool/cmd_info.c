@@ -85,10 +85,10 @@ static int show_recording(const char *path)
         printf("leads      %d:", rec.leads);
         for (int i = 0; i < rec.leads; i++)
             printf("%s %s", i ? "," : "", rec.lead[i].name[0] ? rec.lead[i].name : "(no name)");
-        printf("\nunits      ");
-        for (int i = 0; i < rec.leads; i++) /* consecutive leads of the same unit together */
-            if (i == 0 || strcmp(rec.lead[i].unit, rec.lead[i - 1].unit) != 0)
-                printf("%s%s%s%s", i ? ", from " : "", i ? rec.lead[i].name : "", i ? " on " : "", rec.lead[i].unit);
+        printf("\nunits      %s", rec.lead[0].unit);
+        for (int i = 1, others = 0; i < rec.leads; i++)
+            if (strcmp(rec.lead[i].unit, rec.lead[0].unit) != 0)
+                printf("%s %s %s", others++ ? "," : "; but", rec.lead[i].name, rec.lead[i].unit);
         printf("\nquality    %d of 12 leads%s%s\n", q.leads_found, q.note[0] ? "; " : ", nothing to remark", q.note);
         for (unsigned bit = 1; bit && bit <= q.warnings; bit <<= 1)
             if (q.warnings & bit)

@@ -26,14 +26,14 @@ static bool header_names(ecg_source *src, const char *header, const char *file)
     return named;
 }
 
+/* One that is refused is there: reading it will say why. */
 static bool is_there(ecg_source *src, const char *file)
 {
     ecg_bytes bytes;
-    ecg_err err = {0};
-    const ecg_status st = ecg_source_open(src, file, &bytes, &err);
+    const ecg_status st = ecg_source_open(src, file, &bytes, NULL);
     if (!st)
         ecg_bytes_free(&bytes);
-    return !st;
+    return st != ECG_EIO;
 }
 
 ecg_status ecg_record_read_from(ecg_record *rec, ecg_source *src, const char *file, ecg_err *err)
