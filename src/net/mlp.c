@@ -98,8 +98,9 @@ ecg_status ecg_mlp_new(ecg_mlp **out, int in, const ecg_op *ops, int n, ecg_para
             o->p = ops[i].p;
         }
         if (o->out < 1 || !(o->p >= 0 && o->p < 1)) {
+            const ecg_status st = ecg_fail(err, ECG_EARG, "%s%d: %d features, dropout %g", prefix, i, o->out, (double)o->p);
             ecg_mlp_free(m);
-            return ecg_fail(err, ECG_EARG, "%s%d: %d features, dropout %g", prefix, i, o->out, (double)o->p);
+            return st;
         }
         if (!declare_op(o, &ops[i], table, prefix, n == 1 ? -1 : i)) {
             ecg_mlp_free(m);
