@@ -49,7 +49,7 @@ objects=
 for f in base num stat ecg explain net model; do
     for o in "$B"/obj/src/$f/*.o; do [ -f "$o" ] && objects="$objects $o"; done
 done
-libs=$(pkg-config --libs openblas jansson yaml-0.1 zlib flac; pkg-config --exists libisal && pkg-config --libs libisal)
+libs=$(pkg-config --libs jansson yaml-0.1 zlib flac; pkg-config --exists libisal && pkg-config --libs libisal)
 case $B in *address*) san=-fsanitize=address ;; *undefined*) san=-fsanitize=undefined ;; *thread*) san=-fsanitize=thread ;; *) san= ;; esac
 # shellcheck disable=SC2086
 "$CC" -std=c17 $san -Iinclude -o "$tmp/predict" examples/predict.c $objects $libs -lm -pthread && ok "the inference library alone" || bad "the inference library alone"

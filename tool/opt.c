@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "opt.h"
 
-#include <cblas.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -269,7 +268,6 @@ void tool_synthetic_note(void)
 
 ecg_status tool_exec(ecg_exec *x, ecg_err *err)
 {
-    openblas_set_num_threads(1); /* process-global, hence here and nowhere else */
     const char *level = getenv("ECGRAFT_CPU");
     *x = (ecg_exec){.k = ecg_kernels_pick(level)};
     if (!x->k)

@@ -54,7 +54,7 @@ int tool_usage(const command *c, const char *fmt, ...) __attribute__((format(pri
 
 /* Narration on stderr unless -q; a progress line with ETA when stderr is a terminal; Ctrl-C sets *stop. */
 const ecg_watch *tool_watch(void);
-/* Kernels for this machine (ECGRAFT_CPU) and a pool of common.threads. Also sets the BLAS to one thread, as the pool does the cutting. */
+/* Kernels for this machine (ECGRAFT_CPU) and a pool of common.threads. */
 ecg_status tool_exec(ecg_exec *x, ecg_err *err);
 void tool_exec_done(ecg_exec *x);
 void tool_synthetic_note(void); /* "synthetic cohort: ..." on stderr, once */

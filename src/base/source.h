@@ -19,8 +19,8 @@ ecg_status ecg_source_folder(ecg_source *out, const char *folder, ecg_err *err);
 typedef struct { const char *name; const void *at; size_t len; } ecg_member;
 ecg_status ecg_source_memory(ecg_source *out, const ecg_member *members, int n, ecg_err *err);
 
-/* Checks the name first (no absolute path, no "..", no empty part, no control byte, at most 255 bytes; in a folder the
- * result must be a regular file inside it), then opens. Never call self->open directly. */
+/* Checks the name first (no absolute path, no "..", no empty part, no control byte, at most 255 bytes), then
+ * that it is a regular file; then opens. Never call self->open directly. */
 ecg_status ecg_source_open(ecg_source *s, const char *name, ecg_bytes *out, ecg_err *err);
 void ecg_source_close(ecg_source *s);
 

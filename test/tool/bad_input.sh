@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # The three lists of bad input, through the program: refused (1), read with a warning (0), refused by predict (4).
-E=$PWD/${B:-build}/ecgraft
+E=$(cd "${B:-build}" && pwd)/ecgraft
 T=$(mktemp -d) && trap 'rm -rf "$T"' EXIT
 cd "$T" || exit 1
 passed=0 failed=0 skipped=0
@@ -125,7 +125,7 @@ PY
 fi
 expect 2 '' "unknown command" "$E" predikt
 expect 1 '' "no such cohort" "$E" pretrain none.cohort -o run
-expect 1 'learning|lr|key' "unknown configuration key" "$E" pretrain big.cohort -o run --set pretrain.epochz=3
+expect 2 'pretrain.epochs' "unknown configuration key, the nearest named" "$E" pretrain big.cohort -o run --set pretrain.epochz=3
 gone "unknown configuration key" run
 expect 1 '' "not a cohort" "$E" pretrain work/x.hea -o run
 expect 1 '' "not a cohort to describe" "$E" cohort describe work/x.dat
