@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include <string.h>
-
 #include "cohort/synth.h"
 #include "opt.h"
 
@@ -19,7 +17,7 @@ static int run(int argc, char **argv)
 {
     ecg_synth_options o;
     ecg_synth_defaults(&o);
-    int64_t patients = -1, first = -1, last = -1;
+    int64_t patients = INT64_MIN, first = INT64_MIN, last = INT64_MIN; /* not given */
     bool no_waveforms = false, no_distractors = false;
     opt_list interventions = {.n = 0};
     const option options[] = {
@@ -38,15 +36,15 @@ static int run(int argc, char **argv)
     const int code = opt_parse(&cmd_synth, options, argc, argv, &positional, 1, 1);
     if (code >= 0)
         return code;
-    if (patients == -1 && last == -1)
+    if (patients == INT64_MIN && last == INT64_MIN)
         return tool_usage(&cmd_synth, "--patients N is missing");
-    if (patients == 0 || patients < -1)
+    if (patients != INT64_MIN && patients < 1)
         return tool_usage(&cmd_synth, "--patients must be at least 1");
-    o.first = first == -1 ? 1 : first;
-    o.last = last == -1 ? patients : last;
+    o.first = first == INT64_MIN ? 1 : first;
+    o.last = last == INT64_MIN ? patients : last;
     if (o.first < 1 || o.first > o.last)
         return tool_usage(&cmd_synth, "patients %" PRId64 " to %" PRId64 ": none", o.first, o.last);
-    if (patients != -1 && o.last > patients)
+    if (patients != INT64_MIN && o.last > patients)
         return tool_usage(&cmd_synth, "--last %" PRId64 " is beyond --patients %" PRId64, o.last, patients);
     o.seed = (uint64_t)common.seed;
     o.waveforms = !no_waveforms;
