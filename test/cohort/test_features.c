@@ -84,7 +84,7 @@ static void codes_to_labels(void **state)
         {"letters at the end stay", "M1A", 10, "M1A"},
         {"mapped, several targets: the last row", "25010", 9, "E1110"},
         {"mapped", "2449", 9, "E039"},
-        {"no target", "V4983", 9, NULL},
+        {"no target: NoDx", "36570", 9, NULL},
         {"unknown", "99999", 9, NULL},
         {"too short", "I4", 10, NULL},
         {"empty", "", 10, NULL},
