@@ -45,8 +45,8 @@ enum {
 #define ECG_SLOTS_BODY(X) X(hr) X(sbp)
 
 #define ECG_SLOTS_CAL(X)                                                                                                          \
-    X(visits) X(anchor_year) X(year_group) X(first_day) X(gap) X(hour) X(minute) X(second) X(ecg) X(triage) X(labs) X(labs_late) \
-    X(stay) X(admit) X(los) X(store) X(death) X(death_day) X(extra) X(vital) X(omr) X(vitals_n) X(cart) X(stored)
+    X(visits) X(anchor_year) X(year_group) X(first_day) X(gap) X(hour) X(minute) X(second) X(ecg) X(labs) X(labs_late) \
+    X(stay) X(admit) X(los) X(store) X(death) X(death_day) X(omr) X(vitals_n) X(cart)
 
 #define ECG_SLOTS_ACUTE(X)                                                                                                        \
     X(stemi) X(terr) X(nstemi) X(mis) X(adhf_hf) X(adhf_new) X(adhfs) X(pna) X(uti) X(oinf) X(infs) X(copdx) X(pe) X(pes) X(gib) \
@@ -72,9 +72,9 @@ enum {
 
 #define ECG_SLOTS_EXTRA(X)                                                                                                        \
     X(stay) X(stay_day) X(outside) X(outside_day) X(second) X(urine) X(urine_value) X(ascites) X(ascites_value) X(urine_ph)      \
-    X(urine_ph_value) X(hemolyzed) X(repeat) X(repeat_value) X(icd9) X(impossible) X(omr_bp) X(omr_egfr) X(late_vital)
+    X(urine_ph_value) X(hemolyzed) X(repeat) X(repeat_value) X(icd9) X(omr_bp) X(omr_egfr)
 
-#define ECG_SLOTS_WORDS(X) X(complaint) X(pain) X(transport) X(rhythm) X(disposition) X(provider) X(admission)
+#define ECG_SLOTS_WORDS(X) X(complaint) X(transport) X(disposition) X(provider) X(admission)
 
 #define ECG_SLOTS_MISS(X) X(biometrics) X(temp) X(hr) X(resp) X(spo2) X(sbp) X(dbp)
 

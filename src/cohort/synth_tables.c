@@ -62,7 +62,7 @@ static double noise_of(const ecg_draws *d, uint32_t row, uint32_t which)
 
 static double lost(const ecg_draws *d, uint32_t row, uint32_t which, double x)
 {
-    return ecg_draw_uniform(d, ECG_S_MISS, MISS_biometrics + 1 + MISS_SLOTS * row + which) < 0.05 ? NAN : x;
+    return ecg_draw_uniform(d, ECG_S_MISS, MISS_SLOTS * row + which) < 0.05 ? NAN : x;
 }
 
 static vitals measure(const ecg_visit *v, const ecg_draws *d, uint32_t row, double minutes)
@@ -70,12 +70,12 @@ static vitals measure(const ecg_visit *v, const ecg_draws *d, uint32_t row, doub
     const double left = row ? 1 - 0.1 * minutes / 30 : 1;
 #define now(name, normal) ((normal) + left * (v->name - (normal)))
     vitals x;
-    x.temperature = lost(d, row, 0, 1.8 * (now(temp, 36.8) + 0.15 * noise_of(d, row, VITAL_temp)) + 32);
-    x.heartrate = lost(d, row, 1, now(hr, 75) + 6 * noise_of(d, row, VITAL_hr));
-    x.resprate = lost(d, row, 2, max_of(4, now(resp, 16.8) + 1.3 * noise_of(d, row, VITAL_resp)));
-    x.o2sat = lost(d, row, 3, clip(now(spo2, 98) + 0.7 * noise_of(d, row, VITAL_spo2), 60, 100));
-    x.sbp = lost(d, row, 4, max_of(45, now(sbp, 120) + 8 * noise_of(d, row, VITAL_sbp)));
-    x.dbp = lost(d, row, 5, max_of(20, now(dbp, 74) + 5 * noise_of(d, row, VITAL_dbp)));
+    x.temperature = lost(d, row, MISS_temp, 1.8 * (now(temp, 36.8) + 0.15 * noise_of(d, row, VITAL_temp)) + 32);
+    x.heartrate = lost(d, row, MISS_hr, now(hr, 75) + 6 * noise_of(d, row, VITAL_hr));
+    x.resprate = lost(d, row, MISS_resp, max_of(4, now(resp, 16.8) + 1.3 * noise_of(d, row, VITAL_resp)));
+    x.o2sat = lost(d, row, MISS_spo2, clip(now(spo2, 98) + 0.7 * noise_of(d, row, VITAL_spo2), 60, 100));
+    x.sbp = lost(d, row, MISS_sbp, max_of(45, now(sbp, 120) + 8 * noise_of(d, row, VITAL_sbp)));
+    x.dbp = lost(d, row, MISS_dbp, max_of(20, now(dbp, 74) + 5 * noise_of(d, row, VITAL_dbp)));
 #undef now
     const double u = ecg_draw_uniform(d, ECG_S_VITAL, VITAL_SLOTS * row + VITAL_pain), size = ecg_draw_uniform2(d, ECG_S_VITAL, VITAL_SLOTS * row + VITAL_pain);
     const bool hurts = v->mi > 0 || v->pe > 0 || v->trauma > 0;
