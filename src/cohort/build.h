@@ -30,7 +30,7 @@ typedef struct {
 /* ptbxl_database.csv, scp_statements.csv and records100 or records500. pool may be NULL. */
 ecg_status ecg_cohort_build_ptbxl(ecg_build_result *out, const ecg_build_options *o, ecg_pool *pool, const ecg_watch *watch, ecg_err *err);
 
-/* MIMIC-IV-ECG, MIMIC-IV hosp and MIMIC-IV-ED, or what `ecgraft synth` writes, below one folder (protocol.md sections 1-4). */
+/* MIMIC-IV-ECG, MIMIC-IV hosp and MIMIC-IV-ED, or what `ecgraft synth` writes, below one folder (docs/cohort.md). */
 ecg_status ecg_cohort_build_mimic(ecg_build_result *out, const ecg_build_options *o, ecg_pool *pool, const ecg_watch *watch, ecg_err *err);
 
 #endif

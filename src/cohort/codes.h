@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * codes.h: diagnosis codes to labels: ICD-9 to ICD-10, five characters and their prefixes (protocol.md 1.2 and 3.1), and the SCP dictionaries of PTB-XL. */
+ * codes.h: diagnosis codes to labels: ICD-9 to ICD-10, five characters and their prefixes (docs/cohort.md 3), and the SCP dictionaries of PTB-XL. */
 #ifndef ECG_COHORT_CODES_H
 #define ECG_COHORT_CODES_H
 

@@ -263,11 +263,11 @@ static ecg_status set_text(ecg_text *out, const ecg_label_table *table, const in
     if (!order)
         return ecg_fail(err, ECG_ENOMEM, "no memory for %d labels", table->n);
     order_labels(order, table);
-    ecg_text_printf(out, "\nSet %s: %d labels (positive, share of the known)\n  %-34s %16s %16s %16s\n", table->set, table->n, "", "train", "validation", "test");
+    ecg_text_printf(out, "\nSet %s: %d labels (positive, share of the known)\n  %-38s %16s %16s %16s\n", table->set, table->n, "", "train", "validation", "test");
     const int shown = all || table->n <= TOP ? table->n : TOP;
     for (int i = 0; i < shown; i++) {
         const int l = order[i];
-        ecg_text_printf(out, "  %-34.34s", table->label[l].code);
+        ecg_text_printf(out, "  %-38.38s", table->label[l].code);
         for (int r = 0; r < ECG_ROLES; r++)
             share(out, positive[l * ECG_ROLES + r], known[l * ECG_ROLES + r]);
         ecg_text_printf(out, "  %.60s\n", table->label[l].title);

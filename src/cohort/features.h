@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * features.h: the tabular columns of the recordings: demographics, biometrics, vital signs, acuity (protocol.md 2.4, 2.5). Laboratory
+ * features.h: the tabular columns of the recordings: demographics, biometrics, vital signs, acuity (docs/cohort.md 2). Laboratory
  * columns come from labs.h. Raw values; NAN where there is none. */
 #ifndef ECG_COHORT_FEATURES_H
 #define ECG_COHORT_FEATURES_H

@@ -212,7 +212,7 @@ static ecg_status read_items(ecg_labs *l, const char *path, ecg_err *err)
         if (groups)
             l->group = groups;
         const ecg_field label = ecg_csv_field(t, at[1]), fluid = ecg_csv_field(t, at[2]);
-        if (!label.len) /* a test without a name is none (protocol 3.3 step 1) */
+        if (!label.len) /* a test without a name is none  */
             continue;
         const int test = ecg_words_put(&l->test, label.at, label.len), in = ecg_words_put(&l->fluid, fluid.len ? fluid.at : "", fluid.len);
         if (!items || !groups || test < 0 || in < 0) {
@@ -244,7 +244,7 @@ static bool is(const char *text, const char *other)
     return !strcmp(text, other);
 }
 
-/* Rows that no label is made from (protocol.md 3.3, steps 1 and 2). */
+/* Rows that no label is made from (docs/cohort.md 3). */
 static bool is_excluded(const char *test, const char *unit, double lower, double upper)
 {
     if (is(test, "other") || is(test, "H") || is(test, "I") || is(test, "L"))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * labs.h: laboratory rows near the recordings of a cohort: statistics as columns (protocol.md 2.6), abnormalities as labels (3.3 and decision 4).
+ * labs.h: laboratory rows near the recordings of a cohort: statistics as columns (docs/cohort.md 2), abnormalities as labels (docs/cohort.md 3).
  * labevents is read once, row by row; what is kept is proportional to the cohort. */
 #ifndef ECG_COHORT_LABS_H
 #define ECG_COHORT_LABS_H

@@ -6,13 +6,13 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Limits of MDS-ED (protocol.md 2.5), temperature still in Fahrenheit. */
+/* Limits of MDS-ED (docs/cohort.md 2), temperature still in Fahrenheit. */
 const ecg_vital ecg_vitals[ECG_VITALS] = {
     {"temperature", "C", 50, 150},          {"heartrate", "/min", -INFINITY, 700}, {"resprate", "/min", -INFINITY, 300},
     {"o2sat", "%", 0, 100},                 {"sbp", "mmHg", -INFINITY, 500},       {"dbp", "mmHg", -INFINITY, 500},
 };
 
-/* In column order; the spelling, "Asparate" included, is that of d_labitems (protocol.md 2.6). */
+/* In column order; the spelling, "Asparate" included, is that of d_labitems (docs/cohort.md 2). */
 const ecg_test ecg_tests[ECG_TESTS] = {
     {"Absolute Basophil Count", 20},
     {"Absolute Eosinophil Count", 20},

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * schema.h: the 466 tabular columns of every MIMIC-like source, in the order of the published table (protocol.md 2.4-2.7): age; bmi, weight,
+ * schema.h: the 466 tabular columns of every MIMIC-like source, in the order of the published table (docs/cohort.md 2): age; bmi, weight,
  * height; 6 vital signs x 9 statistics; 45 laboratory tests x 9; then gender, acuity, ethnicity as categories. */
 #ifndef ECG_COHORT_SCHEMA_H
 #define ECG_COHORT_SCHEMA_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * split.c: iterative stratification over patients (protocol.md section 4.1), after Sechidis et al. 2011.
+ * split.c: iterative stratification over patients (docs/cohort.md 4), after Sechidis et al. 2011.
  *
  *   need[j]     = r sum_g s_g                       r = 1/folds, s_g = number of label entries of patient g
  *   lneed[l][j] = r (occurrences of label l)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * split.h: patients into folds of equal label counts, the generator of the published strat_fold column (protocol.md section 4.1). */
+ * split.h: patients into folds of equal label counts, the generator of the published strat_fold column (docs/cohort.md 4). */
 #ifndef ECG_COHORT_SPLIT_H
 #define ECG_COHORT_SPLIT_H
 
@@ -30,7 +30,7 @@ typedef struct {
 ecg_status ecg_split_rows(uint8_t *fold, const ecg_split_row *row, int64_t n, const char *const *name, int names, int64_t min_count, int folds,
                           uint32_t seed, ecg_err *err);
 
-/* max(20, 0.25 % of n), the published 2,000 of 800,035 (decision 5). */
+/* max(20, 0.25 % of n), the published 2,000 of 800,035. */
 int64_t ecg_split_min_count(int64_t n);
 
 /* Edges of four bins with equally many of the n ages (linear quantiles, NAN skipped). False: no age at all. */

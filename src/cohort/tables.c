@@ -11,20 +11,21 @@
 
 /* ---- finding ---------------------------------------------------------------------------------------------------------------- */
 
-enum { DEPTH = 4, PATH = 512 };
+enum { DEPTH = 5, PATH = 512 };
 
 typedef struct {
     const char *parent, *name;
     char first[PATH], second[PATH];
 } search;
 
+/* Folders of recordings ("p1000", "records100") hold hundreds of thousands of files, "truth" the generator's own copies. */
 static bool is_skipped(const char *folder)
 {
-    static const char *const skip[] = {"files", "truth", "records100", "records500", "icu", "note"};
+    static const char *const skip[] = {"truth", "records100", "records500", "icu", "note"};
     for (size_t i = 0; i < sizeof skip / sizeof *skip; i++)
         if (!strcmp(folder, skip[i]))
             return true;
-    return folder[0] == '.';
+    return folder[0] == '.' || (folder[0] == 'p' && folder[1] && strspn(folder + 1, "0123456789") == strlen(folder + 1));
 }
 
 static void take(search *s, const char *folder)

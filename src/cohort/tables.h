@@ -5,7 +5,7 @@
 
 #include "base/csv.h"
 
-/* The one file NAME or NAME.gz at most four folders below folder, folders of recordings and of generator truth ("files", "records100", "truth" ...)
+/* The one file NAME or NAME.gz at most five folders below folder, folders of recordings and of generator truth ("p1000", "records100", "truth" ...)
  * left out; parent: the name its folder must have ("hosp", "ed"), NULL: any. None: ECG_EIO with the name. Two: ECG_EDATA with both. */
 ecg_status ecg_table_find(char out[512], const char *folder, const char *parent, const char *name, ecg_err *err);
 

@@ -3,7 +3,7 @@
  *
  * An ECG belongs to the first ED stay (file order) with intime < t < outtime, strictly: codes, vital signs and acuity are joined by it.
  * Its arrival is the intime of the first stay of the patient with intime <= t <= intime + 90 min. Both must exist; where stays do not
- * overlap they are the same stay (protocol.md 1.2, 1.5). */
+ * overlap they are the same stay (docs/cohort.md 1). */
 #include "cohort/visits.h"
 
 #include <math.h>
@@ -383,7 +383,7 @@ static bool add_owner(numbers *out, ecg_words *label, const codings *c, const ec
     return true;
 }
 
-/* Codes of the two admissions united, those of the ED where there is none (protocol.md 1.2 step 4). */
+/* Codes of the two admissions united, those of the ED where there is none (docs/cohort.md 1). */
 static ecg_status assign_codes(ecg_visits *v, const codings *hosp, const codings *ed, const ecg_words *words, ecg_err *err)
 {
     numbers list = {0};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * visits.h: which recordings of a MIMIC-like hospital are in the cohort, and what is known of each but its measurements (protocol.md 1.2, 1.5). */
+ * visits.h: which recordings of a MIMIC-like hospital are in the cohort, and what is known of each but its measurements (docs/cohort.md 1). */
 #ifndef ECG_COHORT_VISITS_H
 #define ECG_COHORT_VISITS_H
 

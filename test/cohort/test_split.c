@@ -30,7 +30,7 @@ static void draws_as_numpy_does(void **state)
     }
 }
 
-/* ---- the protocol's own words, with lists that are rebuilt: 4.1 --------------------------------------------------------------------- */
+/* ---- docs/cohort.md 4 as it is written, with lists that are rebuilt --------------------------------------------------------------------- */
 
 enum { MOST_PATIENTS = 40, MOST_LABELS = 8, MOST_ENTRIES = 12, MOST_LIST = MOST_PATIENTS * MOST_ENTRIES };
 
@@ -106,7 +106,7 @@ static void as_written(int *fold, const problem *p, uint32_t seed)
     }
 }
 
-static void equals_the_protocol_as_written(void **state)
+static void equals_the_rule_as_written(void **state)
 {
     (void)state;
     ecg_mt19937 random;
@@ -213,7 +213,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(draws_as_numpy_does),
-        cmocka_unit_test(equals_the_protocol_as_written),
+        cmocka_unit_test(equals_the_rule_as_written),
         cmocka_unit_test(patients_stay_together),
         cmocka_unit_test(frequency_threshold),
         cmocka_unit_test(age_labels_as_pandas_spells_them),
