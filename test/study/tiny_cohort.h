@@ -59,6 +59,7 @@ static inline void tiny_table(ecg_label_table *t, const char *set, const char *s
 static inline void tiny_columns(ecg_contract *c)
 {
     static const char *const names[TINY_COLUMNS] = {"age", "lab", "never_measured", "group"};
+    free(c->column);
     c->columns = TINY_COLUMNS;
     c->column = calloc(TINY_COLUMNS, sizeof *c->column);
     for (int j = 0; j < TINY_COLUMNS; j++) {
@@ -113,6 +114,7 @@ static inline char *tiny_make(char path[256], const char *name, const tiny *t)
     ecg_contract_copy(&c, &signal, NULL);
     if (!t->no_columns)
         tiny_columns(&c);
+    free(c.table);
     c.sets = 2;
     c.table = calloc(2, sizeof *c.table);
     tiny_table(&c.table[0], "diagnoses", "D", TINY_DIAGNOSES);
