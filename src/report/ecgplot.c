@@ -168,8 +168,8 @@ static void draw_lines(ecg_text *to, const page *p, const char *look, int step, 
 
 static void draw_paper(ecg_text *to, const page *p)
 {
-    draw_lines(to, p, "<g fill=\"none\" stroke=\"#f7dcd8\" stroke-width=\".1\">", MM, GRID);
-    draw_lines(to, p, "<g fill=\"none\" stroke=\"#eaaea6\" stroke-width=\".15\">", GRID, 0);
+    draw_lines(to, p, "<g fill=\"none\" stroke=\"#f5d3cd\" stroke-width=\".1\">", MM, GRID);
+    draw_lines(to, p, "<g fill=\"none\" stroke=\"#e59a90\" stroke-width=\".15\">", GRID, 0);
 }
 
 /* 1 mV for 200 ms before every row, its edges on bold lines. */
@@ -207,26 +207,36 @@ static void draw_sample(ecg_svg_path *path, page *p, const strip *s, int64_t t, 
         ecg_svg_line(path, x_of(p, t), held);
 }
 
-/* Of each 8 ms (0.2 mm at 25 mm/s) the lowest and the highest sample in the order in which they came: no peak is lost, and no spike of a
- * pacemaker. Recordings of up to 312 samples/s are drawn sample by sample. Samples [from, to) are all there. */
+/* The lowest and the highest of samples [from, to); of equal ones those nearest each other, so that an edge between two levels stays where
+ * it is and as steep as it is. */
+static void extremes(const page *p, const strip *s, int64_t from, int64_t to, int64_t *low, int64_t *high)
+{
+    *low = *high = from;
+    for (int64_t t = from + 1; t < to; t++) {
+        *low = height(p, s, t) < height(p, s, *low) ? t : *low;
+        *high = height(p, s, t) > height(p, s, *high) ? t : *high;
+    }
+    for (int64_t t = *low + 1; t < *high; t++)
+        *low = height(p, s, t) == height(p, s, *low) ? t : *low;
+    for (int64_t t = *high + 1; t < *low; t++)
+        *high = height(p, s, t) == height(p, s, *high) ? t : *high;
+}
+
+/* Up to 300 samples/s all are drawn; above, of each 10 ms (0.25 mm at 25 mm/s, the width of the line) the lowest, the highest and the last
+ * one, in the order in which they came: no peak is lost, and no spike of a pacemaker. Samples [from, to) are all there. */
 static void draw_run(ecg_svg_path *path, page *p, const strip *s, int64_t from, int64_t to)
 {
-    const double per_bin = round(p->rec->rate_hz / 125);
-    const int64_t bin = per_bin < 3 ? 1 : per_bin > SECONDS * 1e6 ? SECONDS * 1000000 : (int64_t)per_bin;
+    const double rate = p->rec->rate_hz;
+    const int64_t bin = rate <= 300 ? 1 : rate > 1e8 ? 1000000 : llround(rate / 100);
     draw_sample(path, p, s, from, true);
-    for (int64_t t = from + 1; t < to;) {
-        const int64_t end = (t / bin + 1) * bin < to ? (t / bin + 1) * bin : to;
-        int64_t low = t, high = t;
-        for (int64_t i = t + 1; i < end; i++) {
-            low = height(p, s, i) < height(p, s, low) ? i : low;
-            high = height(p, s, i) > height(p, s, high) ? i : high;
-        }
+    for (int64_t t = from + 1, end; t < to; t = end) {
+        int64_t low, high;
+        end = (t / bin + 1) * bin < to ? (t / bin + 1) * bin : to;
+        extremes(p, s, t, end, &low, &high);
         draw_sample(path, p, s, low < high ? low : high, false);
-        if (low != high)
-            draw_sample(path, p, s, low < high ? high : low, false);
-        t = end;
+        draw_sample(path, p, s, low < high ? high : low, false);
+        draw_sample(path, p, s, end - 1, false);
     }
-    draw_sample(path, p, s, to - 1, false);
 }
 
 /* Returns false where there is not one sample. */
@@ -285,16 +295,17 @@ static void draw_strip(ecg_text *to, page *p, const strip *s)
         if (at >= 0)
             snprintf(words, sizeof words, "in %s, which is no voltage", p->rec->lead[at].unit[0] ? p->rec->lead[at].unit : "no unit");
         ecg_text_puts(to, "<g fill=\"#555\" stroke=\"none\" font-size=\"3\">");
-        ecg_svg_text(to, x + 2 * MM, s->level, words);
+        ecg_svg_text(to, x + 2 * MM, s->level + MM, words);
         ecg_text_puts(to, "</g>");
     } else if (!draw_trace(to, p, s)) {
         ecg_text_puts(to, "<g fill=\"#555\" stroke=\"none\" font-size=\"3\">");
-        ecg_svg_text(to, x + 2 * MM, s->level, "no valid sample");
+        ecg_svg_text(to, x + 2 * MM, s->level + MM, "no valid sample");
         ecg_text_puts(to, "</g>");
     }
     ecg_text_puts(to, "</g>\n");
 }
 
+/* Always at the same place of its strip, even where a tall first beat crosses it: a name that dodges comes to stand near another trace. */
 static void draw_names(ecg_text *to, const page *p)
 {
     char name[16];
@@ -302,7 +313,10 @@ static void draw_names(ecg_text *to, const page *p)
     for (int i = 0; i < p->strips; i++) {
         const strip *s = &p->strip[i];
         snprintf(name, sizeof name, "%s%s", s->minus ? "\xe2\x88\x92" : "", ecg_lead_names[s->lead]); /* a true minus sign */
-        ecg_svg_text(to, x_of(p, s->from) + MM, s->level - p->row / 3, name);
+        if (p->row < 2 * p->o->gain_mm_per_mv * MM) /* narrow rows: above the pulse, where no trace crosses it */
+            ecg_svg_text(to, p->left + GRID / 2, s->level - p->o->gain_mm_per_mv * MM - MM, name);
+        else
+            ecg_svg_text(to, x_of(p, s->from) + MM, s->level - p->row / 3, name);
     }
     ecg_text_puts(to, "</g>\n");
 }
@@ -325,50 +339,64 @@ static void shorten(char *out, size_t size, const char *s, int letters)
 static void draw_head(ecg_text *to, const page *p, const ecg_record *whole)
 {
     char line[512];
-    const char *title = p->o->title && *p->o->title ? p->o->title : whole->name;
+    char name[80];
+    const bool titled = p->o->title && *p->o->title;
+    snprintf(name, sizeof name, "record %s", whole->name[0] ? whole->name : "without a name");
     ecg_text_puts(to, "<g font-size=\"4\" font-weight=\"bold\">");
-    shorten(line, sizeof line, title, 110);
+    shorten(line, sizeof line, titled ? p->o->title : name, 110);
     ecg_svg_text(to, p->left, 7 * MM, line);
     ecg_text_puts(to, "</g>\n<g font-size=\"3\">");
-    int n = snprintf(line, sizeof line, "record %s", whole->name[0] ? whole->name : "without a name");
-    if (whole->when[0])
-        n += snprintf(line + n, sizeof line - (size_t)n, ", %s", whole->when);
-    const double seconds = (double)whole->samples / whole->rate_hz;
-    n += snprintf(line + n, sizeof line - (size_t)n, ", %.4g s", seconds);
+    int n = snprintf(line, sizeof line, "%s%s%s%s", titled ? name : "", titled ? ", " : "", whole->when, whole->when[0] ? ", " : "");
+    n += snprintf(line + n, sizeof line - (size_t)n, "%.4g s", (double)whole->samples / whole->rate_hz);
     if (p->rec->samples < whole->samples)
         n += snprintf(line + n, sizeof line - (size_t)n, ", of which the first %d s are drawn", SECONDS);
-    snprintf(line + n, sizeof line - (size_t)n, ", recorded at %.6g Hz", whole->rate_hz);
+    snprintf(line + n, sizeof line - (size_t)n, ", sampled at %.6g Hz", whole->rate_hz);
     ecg_svg_text(to, p->left, 11 * MM, line);
     ecg_text_puts(to, "</g>\n");
 }
 
-/* "middle line: V1 at 4.97 mV, ..." and the like: what was done to the drawing, and what was noticed in the recording. */
+/* Writes the line where there is one, broken at blanks into lines of 150 bytes, and empties it. Returns y of the last. */
+static int note(ecg_text *to, const page *p, int y, ecg_text *line)
+{
+    char part[156];
+    for (size_t at = 0; at < line->len;) {
+        size_t n = line->len - at < 150 ? line->len - at : 150;
+        if (at + n < line->len) {
+            size_t blank = n;
+            while (blank && line->at[at + blank] != ' ')
+                blank--;
+            n = blank ? blank : n;
+        }
+        snprintf(part, sizeof part, "%.*s", (int)n, line->at + at);
+        ecg_svg_text(to, p->left, y += 4 * MM, part);
+        at += n + (line->at[at + n] == ' ');
+    }
+    to->failed = to->failed || line->failed;
+    ecg_text_clear(line);
+    return y;
+}
+
+/* What was noticed in the recording, and what was done to the drawing. Returns y of the last line. */
 static int notes(ecg_text *to, const page *p, int y)
 {
     ecg_quality q;
     ecg_text line = {0};
     ecg_record_quality(&q, p->rec);
-    const int step = 4 * MM;
-    if (q.note[0]) {
+    if (q.note[0])
         ecg_text_printf(&line, "noticed: %s", q.note);
-        ecg_svg_text(to, p->left, y += step, line.at ? line.at : "");
-        ecg_text_clear(&line);
-    }
+    y = note(to, p, y, &line);
+    for (int i = 0; i < p->rec->leads; i++)
+        if (ecg_lead_from_name(p->rec->lead[i].name) < 0)
+            ecg_text_printf(&line, "%s %s", line.len ? "," : "recorded and not drawn:", p->rec->lead[i].name[0] ? p->rec->lead[i].name : "(no name)");
+    y = note(to, p, y, &line);
     for (int lead = 0; lead < ECG_LEADS; lead++)
         if (p->middle_mv[lead] != 0)
             ecg_text_printf(&line, "%s %s at %.2f mV", line.len ? "," : "middle line not at 0:", ecg_lead_names[lead], p->middle_mv[lead]);
-    if (line.len)
-        ecg_svg_text(to, p->left, y += step, line.at);
-    ecg_text_clear(&line);
+    y = note(to, p, y, &line);
     for (int lead = 0; lead < ECG_LEADS; lead++)
         if (p->beyond >> lead & 1u)
             ecg_text_printf(&line, "%s %s", line.len ? "," : "leaves the paper and is held at its edge:", ecg_lead_names[lead]);
-    if (line.len)
-        ecg_svg_text(to, p->left, y += step, line.at);
-    if (line.failed)
-        to->failed = true;
-    ecg_text_clear(&line);
-    return y;
+    return note(to, p, y, &line);
 }
 
 /* Returns y below the last line. */
@@ -415,7 +443,8 @@ static void draw_page(ecg_text *to, page *p, const ecg_record *whole)
     ecg_svg_number(to, tall);
     ecg_text_printf(to, "\" data-speed=\"%d\" data-gain=\"%d\" data-time0=\"", p->o->speed_mm_per_s, p->o->gain_mm_per_mv);
     ecg_svg_number(to, p->time0);
-    ecg_text_puts(to, "\">\n<title>ECG ");
+    ecg_text_puts(to, "\">\n<title>ECG");
+    ecg_text_puts(to, whole->name[0] ? " " : "");
     ecg_svg_escape(to, whole->name);
     ecg_text_printf(to, ": %s, %d mm/s, %d mm/mV</title>\n", ecg_layout_names[p->o->layout], p->o->speed_mm_per_s, p->o->gain_mm_per_mv);
     ecg_text_puts(to, "<path d=\"M0 0h");
@@ -466,7 +495,7 @@ static ecg_status check(const ecg_record *rec, const ecg_plot_options *o, ecg_er
     for (int lead = 0; lead < ECG_LEADS; lead++)
         if (ecg_record_find(rec, lead) >= 0)
             return ECG_OK;
-    return ecg_fail(err, ECG_EDATA, "none of the %d signals is one of the twelve leads", rec->leads);
+    return ecg_fail(err, ECG_EDATA, "%d signal%s, none of the twelve leads", rec->leads, rec->leads == 1 ? "" : "s");
 }
 
 ecg_status ecg_plot(ecg_text *svg, const ecg_record *rec, const ecg_plot_options *options, ecg_err *err)
