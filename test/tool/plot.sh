@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # ecgraft plot through the program: options, exit codes, nothing left behind where it fails.
-E=$PWD/${B:-build}/ecgraft
+E=$(cd "${B:-build}" && pwd)/ecgraft
 T=$(mktemp -d) && trap 'rm -rf "$T"' EXIT
 cd "$T" || exit 1
 passed=0 failed=0
