@@ -34,8 +34,11 @@ double ecg_percentile(double *x, int64_t n, double q)
 {
     int64_t m = 0;
     for (int64_t i = 0; i < n; i++)
-        if (!isnan(x[i]))
-            x[m++] = x[i];
+        if (!isnan(x[i])) { /* swapped, not copied: x keeps its values for the next percentile */
+            const double value = x[i];
+            x[i] = x[m];
+            x[m++] = value;
+        }
     if (!m)
         return NAN;
     qsort(x, (size_t)m, sizeof *x, compare_double);

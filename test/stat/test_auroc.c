@@ -146,6 +146,10 @@ static void test_percentile(void **state)
     assert_true(isnan(ecg_percentile(c, 2, 0.5)));
     double d[] = {7};
     assert_same(ecg_percentile(d, 1, 0.975), 7, 0, "one value", 0);
+    double e[] = {NAN, 50, NAN, 15, 40, NAN, 20, 35};
+    assert_same(ecg_percentile(e, 8, 0.4), 29, 1e-14, "NAN among the values", 0);
+    assert_same(ecg_percentile(e, 8, 0.4), 29, 1e-14, "the same array again: it was reordered, not changed", 1);
+    assert_same(ecg_percentile(e, 8, 1), 50, 0, "and another percentile of it", 2);
 }
 
 enum { N = 83, LABELS = 4, RESAMPLES = 37 }; /* neither a multiple of the lanes */
@@ -160,6 +164,8 @@ static void test_bootstrap_ids(void **state)
     static double replicate[LABELS + 3][RESAMPLES];
     ecg_rng g;
     make(s, y, N * LABELS, 9, 0.05, 0.3, 77);
+    for (int i = 0; i < N; i++) /* one positive: many resamples have none */
+        y[i * LABELS + 3] = i == 40;
     ecg_rng_open(&g, 5, 0, 901, 0, 0);
     for (int i = 0; i < RESAMPLES * N; i++)
         ids[i] = (int32_t)ecg_rng_below(&g, N);
@@ -187,6 +193,7 @@ static void test_bootstrap_ids(void **state)
         for (int r = 0; r < RESAMPLES; r++)
             undefined += isnan(replicate[k][r]);
         assert_int_equal(x[k].undefined, undefined);
+        assert_true(k != 3 || (undefined > 5 && undefined < RESAMPLES - 5));
         assert_same(x[k].lo, ecg_percentile(replicate[k], RESAMPLES, 0.025), 1e-14, "lower bound", k);
         assert_same(x[k].hi, ecg_percentile(replicate[k], RESAMPLES, 0.975), 1e-14, "upper bound", k);
     }
