@@ -3,6 +3,8 @@
 #ifndef ECG_COHORT_SYNTH_CODES_H
 #define ECG_COHORT_SYNTH_CODES_H
 
+#include <stddef.h>
+
 #include "cohort/synth_model.h"
 
 enum { ECG_CODES = 70 };
@@ -16,6 +18,9 @@ typedef struct {
     double sensitivity, false_rate;
 } ecg_synth_code;
 extern const ecg_synth_code ecg_synth_codes[ECG_CODES];
+
+typedef struct { const char *code, *title; } ecg_synth_parent;
+extern const ecg_synth_parent ecg_synth_parents[]; /* ends with NULL */
 
 typedef struct {
     bool truth[ECG_CODES], coded[ECG_CODES];

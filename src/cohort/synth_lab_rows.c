@@ -184,4 +184,10 @@ void ecg_synth_dictionary_rows(ecg_sheaf *f)
             ecg_row_text(t, version == 9 ? code->icd9_title : code->title);
             ecg_row_end(t);
         }
+    for (const ecg_synth_parent *parent = ecg_synth_parents; parent->code; parent++) {
+        ecg_row_text(t, parent->code);
+        ecg_row_int(t, 10);
+        ecg_row_text(t, parent->title);
+        ecg_row_end(t);
+    }
 }
