@@ -76,7 +76,7 @@ typedef struct {
     double centre, rise, fall;
 } ecg_bump;
 
-enum { ECG_QRS_BUMPS = 6 };
+enum { ECG_QRS_BUMPS = 7 };
 
 typedef struct {
     ECG_TAKE_VARIABLES(X)
@@ -86,7 +86,8 @@ typedef struct {
     int qrs_bumps;
     ecg_vec3 st, t, u, osborn, focus;
     double t_rise, t_fall;           /* ms */
-    double j_point;                  /* ms after R */
+    double ramp;                     /* share of T that comes before it, slowly */
+    double onset, j_point;           /* begin and end of the QRS, ms after R */
     double breath_hz, breath_phase;
     int lead_off, lead_flat;         /* 0..5 for V1..V6, -1: none */
 } ecg_take;

@@ -40,7 +40,8 @@ enum {
 #define ECG_SLOTS_DRUG(X) X(bb) X(loop) X(thz) X(acei) X(mra) X(dig) X(qtd) X(antico)
 
 #define ECG_SLOTS_TRAIT(X)                                                                                                        \
-    X(PR) X(avb) X(QRS) X(QTc) X(g) X(pax) X(PSD) X(volt) X(ax) X(ro) X(omi) X(ta) X(Tx) X(Ty) X(Tz) X(tw) X(pvc) X(pvc_angle)
+    X(PR) X(avb) X(QRS) X(QTc) X(g) X(pax) X(PSD) X(volt) X(ax) X(ro) X(omi) X(ta) X(Tx) X(Ty) X(Tz) X(tw) X(pvc) X(pvc_angle) X(slur_x) \
+    X(slur_y) X(slur_z)
 
 #define ECG_SLOTS_BODY(X) X(hr) X(sbp)
 

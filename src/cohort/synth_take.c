@@ -22,6 +22,7 @@ typedef struct {
     double a;      /* age - 60 */
     bool wide;     /* left bundle branch block or ventricular pacing */
     double narrow; /* QRS without block, ms */
+    double pace;   /* of activation without block: 1 where the QRS lasts 82 ms, as its bumps are drawn */
     double volt;   /* with the nuisance */
     ecg_effects *f;
 } maker;
@@ -58,6 +59,9 @@ static void intervals(ecg_take *t, maker *k)
         duration = 150;
     }
     SET(QRSd, duration);
+    k->pace = (k->wide ? k->narrow : t->QRSd - 36 * p->rbbb) / 82;
+    t->onset = k->wide ? -60 : -37 * k->pace; /* 2.3 widths before the centre of the first bump */
+    t->j_point = t->onset + t->QRSd;
     const double iCa = v->iCa - 1.20;
     const double QTc = clip(412 + 11 * PERSON(QTc) + term(QTc_ms, "male", 10 * (1 - p->male)) + term(QTc_ms, "age", 0.25 * k->a)
                                 + term(QTc_ms, "qtd", 22 * p->qtd) + term(QTc_ms, "hfe", 8 * v->hfe) + term(QTc_ms, "lvm", 6 * p->lvm)
@@ -83,12 +87,12 @@ static void atria(ecg_take *t, const maker *k)
     const double salt = factor(P_factor, "K", 1 - clip(0.26 * above(v->K - 5.4), 0, 0.9) + 0.10 * above(3.6 - v->K));
     SET(pamp, clip(ecg_exp(0.22 * PERSON(g)) * salt, 0.05, 2.2));
     SET(pax, 0.10 * PERSON(pax) + 0.30 * min_of(p->copds, 2));
-    SET(PSD, clip(15.5 * (1 + 0.13 * t->lae) + 1.2 * PERSON(PSD), 10, 27));
+    SET(PSD, clip(min_of(22 * (1 + 0.13 * t->lae) + 1.7 * PERSON(PSD), t->PR / 4.6), 14, 38)); /* the P wave lasts 4.6 PSD */
     const ecg_vec3 right = vec3(0.030 * (1 + 0.4 * t->rae), 0.085 * (1 + 0.75 * t->rae), -0.045 * (1 + 0.4 * t->rae));
     const ecg_vec3 left = vec3(0.070 * (1 + 0.2 * t->lae), 0.050, 0.050 * (1 + 0.9 * above(t->lae)));
-    const double middle = -(t->PR - 45);
-    t->p[0] = (ecg_bump){vec3_scale(t->pamp, turn_frontal(right, t->pax)), middle - 0.55 * t->PSD, 0.62 * t->PSD, 0.62 * t->PSD};
-    t->p[1] = (ecg_bump){vec3_scale(t->pamp, turn_frontal(left, t->pax)), middle + 0.75 * t->PSD, 0.70 * t->PSD, 0.70 * t->PSD};
+    const double start = t->onset - t->PR;
+    t->p[0] = (ecg_bump){vec3_scale(t->pamp, turn_frontal(right, t->pax)), start + 1.60 * t->PSD, 0.70 * t->PSD, 0.70 * t->PSD};
+    t->p[1] = (ecg_bump){vec3_scale(t->pamp, turn_frontal(left, t->pax)), start + 2.85 * t->PSD, 0.76 * t->PSD, 0.76 * t->PSD};
 }
 
 static void voltage_and_axis(ecg_take *t, maker *k)
@@ -115,7 +119,7 @@ static void voltage_and_axis(ecg_take *t, maker *k)
 /* Activation of a ventricle without its left bundle, or from a stimulus at the apex of the right one. */
 static ecg_vec3 slow_direction(const ecg_take *t, const maker *k)
 {
-    return turn_frontal(vec3(0.95, 0.30, 0.75), (0.6 * t->axis - (k->v->paced > 0 ? 95 : 0)) * degree);
+    return turn_frontal(vec3(0.85, 0.30, 1.05), (0.6 * t->axis - (k->v->paced > 0 ? 95 : 0)) * degree);
 }
 
 static void add_qrs(ecg_take *t, ecg_vec3 at, double centre, double width)
@@ -127,8 +131,8 @@ static void ventricles(ecg_take *t, const maker *k)
 {
     const ecg_patient *p = k->p;
     const ecg_visit *v = k->v;
-    const double wide = (k->wide ? k->narrow : t->QRSd - 36 * p->rbbb) / 92; /* the components are drawn for 92 ms */
-    ecg_vec3 q = vec3(-0.14, -0.02, -0.21), r = vec3(1.08, 0.82, 0.33), s = vec3(-0.20, -0.16, 0.66 + 0.10 * p->lvm);
+    const double pace = k->pace;
+    ecg_vec3 q = vec3(-0.14, -0.02, -0.25), r = vec3(1.40, 0.58, 0.14), s = vec3(-0.14, -0.10, (0.86 + 0.10 * p->lvm) * (1 - 0.5 * p->rbbb));
     double q_width = 7;
     if (p->omi > 0) {
         const double m = max_of(0.2, (p->omit == 1 ? 0.8 : 0.7) + 0.3 * PERSON(omi));
@@ -147,17 +151,21 @@ static void ventricles(ecg_take *t, const maker *k)
     } main_three[3] = {{q, share_q, -21, q_width}, {r, share_r, 0, 10.5}, {s, share_q, 21, 9}};
     for (int i = 0; i < 3; i++) {
         const ecg_vec3 turned = turn_horizontal(turn_frontal(main_three[i].at, t->axis * degree), t->horizontal * degree);
-        add_qrs(t, vec3_scale(k->volt * main_three[i].share, turned), main_three[i].centre * wide, main_three[i].width * wide);
+        add_qrs(t, vec3_scale(k->volt * main_three[i].share, turned), main_three[i].centre * pace, main_three[i].width * pace);
     }
-    const double rv = p->rbbb + 0.28 * v->pes + 0.09 * p->pht; /* terminal force to the right and to the front */
-    if (rv > 0)
-        add_qrs(t, vec3_scale(share_q * rv, vec3(-0.42 * sqrt(k->volt), 0.06, -0.42 * sqrt(k->volt))), (30 + 22 * p->rbbb) * wide, (9 + 7 * p->rbbb) * wide);
+    /* everybody's own slur or notch */
+    add_qrs(t, vec3_scale(0.08 * k->volt * share_r, vec3(PERSON(slur_x), PERSON(slur_y), PERSON(slur_z))),
+            (-18 + 42 * ecg_draw_uniform(&k->person, ECG_S_TRAIT, TRAIT_slur_x)) * pace, 5.5 * pace);
+    const double rv = p->rbbb + 0.24 * v->pes + 0.08 * p->pht; /* terminal force to the right and to the front */
+    if (rv > 0) { /* with the block it ends where the QRS ends */
+        const ecg_vec3 late = vec3_scale(share_q * rv, vec3(-0.50 * sqrt(k->volt), 0.06, -0.50 * sqrt(k->volt)));
+        add_qrs(t, late, p->rbbb > 0 ? t->j_point - 36 : 30 * pace, p->rbbb > 0 ? 16 : 9 * pace);
+    }
     if (k->wide) {
         const ecg_vec3 slow = slow_direction(t, k);
-        add_qrs(t, vec3_scale(0.80 * k->volt, slow), -8, 22);
-        add_qrs(t, vec3_scale(0.75 * k->volt, slow), 38, 21);
+        add_qrs(t, vec3_scale(0.95 * k->volt, slow), -8, 22);
+        add_qrs(t, vec3_scale(0.85 * k->volt, slow), 38, 21);
     }
-    t->j_point = 0.55 * t->QRSd;
 }
 
 /* A vector that a cause adds; what is recorded is its length. */
@@ -185,7 +193,7 @@ static void st_segment(ecg_take *t, const maker *k)
     st = vec3_add(st, pull(k, ECG_ON_ST_mV, "ischaemia", -t->isc, vec3(0.75, 0.5, -0.45)));
     st = vec3_add(st, pull(k, ECG_ON_ST_mV, "dig", -t->scoop, vec3(0.8, 0.6, -0.1)));
     st = vec3_add(st, pull(k, ECG_ON_ST_mV, "lvm", -t->strain, vec3(0.9, 0.3, -0.35)));
-    st = vec3_add(st, pull(k, ECG_ON_ST_mV, "K", -0.035 * above(3.5 - v->K), vec3(0.6, 0.5, -0.3)));
+    st = vec3_add(st, pull(k, ECG_ON_ST_mV, "K", -0.05 * above(3.5 - v->K), vec3(0.6, 0.5, -0.3)));
     st = vec3_add(st, pull(k, ECG_ON_ST_mV, "pes", 0.03 * v->pes, vec3(-0.3, 0.1, -0.2)));
     st = vec3_add(st, vec3_scale(0.012, vec3(NORMAL(TAKE, STx), NORMAL(TAKE, STy), -SIZE(TAKE, STz))));
     st.z -= 0.025 * p->male * above(1.4 - p->age / 55); /* early repolarisation of young men */
@@ -200,7 +208,7 @@ static void t_and_u_wave(ecg_take *t, const maker *k)
     const ecg_visit *v = k->v;
     const ecg_draws *d = &k->take;
     const double nuisance = k->s->options.nuisance;
-    SET(kT, clip(1 + 0.19 * clip(v->K - 4.15, -0.85, 0.85) + 0.42 * above(v->K - 5.0) - 0.20 * above(3.3 - v->K), 0.2, 3));
+    SET(kT, clip(1 + 0.19 * clip(v->K - 4.15, -0.85, 0.85) + 0.42 * above(v->K - 5.0) - 0.32 * above(3.4 - v->K), 0.2, 3));
     const double worn = clip(0.07 * p->dm + 0.12 * p->hf + 0.10 * p->cad + 0.03 * above(12 - v->hb) + 0.05 * v->sepss + 0.048 * p->hypot
                                  + 0.06 * v->gluc / 400 + 0.004 * above(v->hr - 75),
                              0, 0.7);
@@ -209,7 +217,7 @@ static void t_and_u_wave(ecg_take *t, const maker *k)
     factor(T_factor, "gluc", 1 - 0.06 * v->gluc / 400), factor(T_factor, "hr", 1 - 0.004 * above(v->hr - 75));
     SET(ta, ecg_exp(0.22 * PERSON(ta)) * factor(T_factor, "age", 1 - 0.0045 * k->a) * factor(T_factor, "male", 0.84 + 0.24 * p->male)
                 * factor(T_factor, "K", t->kT) * (1 - worn));
-    ecg_vec3 wave = vec3_scale(t->ta, vec3(0.285, 0.215, -0.175));
+    ecg_vec3 wave = vec3_scale(t->ta, vec3(0.38, 0.15, -0.23));
     wave = vec3_add(wave, pull(k, ECG_ON_T_mV, "lvm", -0.17 * above(p->lvm - 0.55), vec3(1, 0.35, -0.45)));
     wave = vec3_add(wave, pull(k, ECG_ON_T_mV, "nstemi", -0.16 * v->nstemi * min_of(v->mis, 2), vec3(0.75, 0.5, -0.8)));
     wave = vec3_add(wave, pull(k, ECG_ON_T_mV, "stemi", 0.54 * t->stm, territory[(int)v->terr]));
@@ -226,9 +234,10 @@ static void t_and_u_wave(ecg_take *t, const maker *k)
     t->t = vec3_add(wave, vec3_scale(nuisance * 0.03, vec3(NORMAL(TAKE, Tx), NORMAL(TAKE, Ty), NORMAL(TAKE, Tz))));
 
     SET(tw, clip(1 + term(T_width_share, "K", -0.055 * (v->K - 4.15) - 0.10 * above(v->K - 5.0)) + 0.05 * PERSON(tw), 0.5, 1.35));
-    t->t_rise = 50 * t->tw;
-    t->t_fall = 31 * t->tw;
-    SET(uwave, clip(0.012 + term(U_mV, "K", 0.07 * above(3.55 - v->K)) + term(U_mV, "hr", 0.02 * above(62 - v->hr) / 15)
+    t->t_rise = 58 * t->tw;
+    t->t_fall = 42 * t->tw;
+    t->ramp = 0.20 * clip(1 + 3 * (t->tw - 1), 0, 1.3); /* the slow beginning of T; a tent has none */
+    SET(uwave, clip(0.012 + term(U_mV, "K", 0.11 * above(3.55 - v->K)) + term(U_mV, "hr", 0.02 * above(62 - v->hr) / 15)
                         + term(U_mV, "Mg", 0.05 * above(1.6 - v->Mg)) + 0.006 * NORMAL(TAKE, U),
                     0, 0.25));
     t->u = vec3_scale(t->uwave, vec3(0.6, 0.5, -0.5));
@@ -249,9 +258,9 @@ static void ectopy_and_noise(ecg_take *t, const maker *k)
     SET(fwave, 0.05 * ecg_exp(0.4 * NORMAL(TAKE, fwave)));
     SET(spike, 0.6 + 0.8 * UNIFORM(TAKE, spike));
     const double noise = k->s->options.noise;
-    SET(bw, noise * 0.05 * ecg_exp(0.6 * NORMAL(TAKE, BW)));
-    SET(emg, noise * 0.012 * ecg_exp(0.55 * NORMAL(TAKE, EMG)) * (1 + 0.6 * v->withd + 0.4 * when(v->temp > 38.3) + 0.3 * v->anx));
-    SET(mains, noise * 0.004 * ecg_exp(0.9 * NORMAL(TAKE, mains)));
+    SET(bw, noise * 0.028 * ecg_exp(0.6 * NORMAL(TAKE, BW)));
+    SET(emg, noise * 0.006 * ecg_exp(0.55 * NORMAL(TAKE, EMG)) * (1 + 0.6 * v->withd + 0.4 * when(v->temp > 38.3) + 0.3 * v->anx));
+    SET(mains, noise * 0.002 * ecg_exp(0.9 * NORMAL(TAKE, mains)));
     t->breath_hz = v->resp / 60;
     t->breath_phase = 360 * degree * UNIFORM(TAKE, breath);
     t->lead_off = UNIFORM(LEADOFF, lead) < 0.012 ? (int)(6 * UNIFORM2(LEADOFF, lead)) : -1;

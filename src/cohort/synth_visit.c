@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * synth_visit.c: what happens to somebody: acute events, the physiology they leave at the time of the ECG, rhythm, rate, pressure.
  *
- * True values, before any laboratory error. Directions and sizes: docs/synthetic.md. The heart rate rises 5 beats/min per degree of
- * temperature and 4 per unit of sepsis here where the specification has 8.5 and 8: with those the total slope against temperature was
- * 17.5 in sinus rhythm, because fever mostly comes with sepsis, hypoxia and anxiety that count again; the literature has 7 to 10
- * (Kirschen 2020, Jensen 2019). */
+ * True values, before any laboratory error. Directions and sizes: docs/synthetic.md. The heart rate rises 4 beats/min per degree of
+ * temperature and 2 per unit of sepsis here where the specification has 8.5 and 8: with those the total slope against temperature was
+ * 17.5 in sinus rhythm, because fever mostly comes with sepsis, hypoxia and withdrawal that count again; with these it is
+ * 9.4, and the literature has 7 to 10 (Kirschen 2020, Jensen 2019). */
 #include "base/rng.h"
 #include "cohort/synth_model.h"
 
@@ -120,7 +120,7 @@ static void blood_and_organs(ecg_visit *v, const ecg_synth *s, const ecg_patient
 static double rate_terms(ecg_effects *f, const ecg_visit *v, const ecg_patient *p, double share)
 {
 #define h(cause, x) (ecg_effect_term(f, ECG_ON_HR_bpm, cause, share * (x)))
-    return h("temp", 5.0 * (v->temp - 36.8)) + h("hb", 2.1 * above(12.5 - v->hb)) + h("sepss", 4 * v->sepss) + h("t4", 14 * v->t4)
+    return h("temp", 4 * (v->temp - 36.8)) + h("hb", 2.1 * above(12.5 - v->hb)) + h("sepss", 2 * v->sepss) + h("t4", 14 * v->t4)
            + h("hypot", -4 * p->hypot) + h("hypox", 5 * v->hypox) + h("gibs", 6 * v->gibs) + h("voms", 5 * v->voms) + h("dkas", 5 * v->dkas)
            + h("withd", 13 * v->withd) + h("anx", 7 * v->anx) + h("adhfs", 5.6 * v->adhfs) + h("pes", 6 * v->pes) + h("dm", 2.8 * p->dm)
            + h("copds", 2 * p->copds) + h("mi", 3 * v->mi) + h("trauma", 3 * v->trauma) + h("bb", -9 * p->bb) + h("dig", -4 * p->dig)

@@ -83,9 +83,11 @@ static void add_beat(ecg_synth_room *room, const ecg_visit *v, const ecg_take *t
     }
     for (int i = 0; i < t->qrs_bumps; i++)
         add_bump(room, vec3_scale(b->qrs_scale, t->qrs[i].at), b->at + t->qrs[i].centre, t->qrs[i].rise, t->qrs[i].fall);
-    const double end = b->at + b->qt - 40, peak = end - 2 * t->t_fall, j = b->at + t->j_point;
+    const double end = b->at + t->onset + b->qt, peak = end - 2 * t->t_fall, j = b->at + t->j_point;
     add_plateau(room, t->st, j, peak - 0.3 * t->t_rise);
     add_bump(room, vec3_scale(b->t_scale, t->t), peak, t->t_rise, t->t_fall);
+    if (t->ramp > 0)
+        add_bump(room, vec3_scale(b->t_scale * t->ramp, t->t), peak - 78 * t->tw, 46 * t->tw, 40 * t->tw);
     if (t->uwave > 0)
         add_bump(room, t->u, end + 70, 28, 32);
     if (v->temp < 33)
@@ -94,7 +96,7 @@ static void add_beat(ecg_synth_room *room, const ecg_visit *v, const ecg_take *t
 
 static void add_premature_ventricular(ecg_synth_room *room, const ecg_take *t, const beat *b)
 {
-    add_bump(room, vec3_scale(1.5, t->focus), b->at, 26, 30);
+    add_bump(room, vec3_scale(1.5, t->focus), b->at, 29, 33);
     add_bump(room, vec3(-0.35 * t->focus.x, -0.35 * t->focus.y, 0.3 * t->focus.z), b->at + 60, 24, 28);
     add_bump(room, vec3_scale(-0.55, t->focus), b->at + b->qt - 60, 60, 38);
 }
@@ -112,16 +114,16 @@ static void add_beats(ecg_synth_room *room, const ecg_synth *s, const ecg_patien
         ecg_rng_normal(&rng); /* keeps the pairs of normals whole */
         const double u_pvc = ecg_rng_uniform(&rng), u_pac = ecg_rng_uniform(&rng), u_short = ecg_rng_uniform(&rng);
         ecg_rng_uniform(&rng);
+        const double breath = ecg_sin(t->breath_phase + 6.283185307179586477 * t->breath_hz * now / 1000);
         double rr = mean_rr;
         if (sinus) {
-            const double breath = ecg_sin(t->breath_phase + 6.283185307179586477 * t->breath_hz * now / 1000);
             rr = max_of(0.6 * mean_rr, mean_rr * (1 + t->RSA * breath) + t->HRSD * shake);
         } else if (v->afib > 0) {
             rr = mean_rr * ecg_exp(0.22 * shake);
             if (rr < 280)
                 rr = 280 + 60 * u_short;
         }
-        beat b = {now, qt_of_beat(t, mean_rr, rr), 1 + 0.02 * qrs_shake, 1 + 0.02 * t_shake};
+        beat b = {now, qt_of_beat(t, mean_rr, rr), 1 + 0.02 * qrs_shake + 0.03 * breath, 1 + 0.02 * t_shake};
         if (!premature && u_pvc < t->ppvc) {
             b.at = now - 0.35 * rr;
             add_premature_ventricular(room, t, &b);
@@ -187,32 +189,45 @@ static inline double sine_next(sine *y)
     return now;
 }
 
+enum { GUST = 250 /* samples between two knots of how hard a muscle works */ };
+
+/* Baseline: a slow sine, breathing, and a random walk that forgets in half a second. Muscle: white noise between 15 and 60 Hz, harder
+ * and softer from one half second to the next, and slower movement of electrode and skin below 6 Hz. Mains: a sine. */
 void ecg_synth_noise(ecg_synth_room *room, const ecg_synth *s, const ecg_patient *p, const ecg_take *t)
 {
     for (int e = 0; e < 9; e++) {
-        ecg_rng rng;
-        ecg_rng_open(&rng, s->options.seed, 0, (uint32_t)(ECG_S_NOISE + e), t->number, p->ordinal);
+        const uint32_t stream = (uint32_t)(ECG_S_NOISE + e);
         const double turn = 6.283185307179586477;
-        double u[9];
-        for (int i = 0; i < 9; i++)
+        ecg_rng rng;
+        ecg_rng_open(&rng, s->options.seed, 0, stream, t->number, p->ordinal);
+        double u[6];
+        for (int i = 0; i < 6; i++)
             u[i] = ecg_rng_uniform(&rng);
         const double drift = 0.4 * t->bw * ecg_rng_normal(&rng) / SAMPLES;
         sine slow = sine_at(t->bw * (0.6 + 0.8 * u[0]), 0.04 + 0.12 * u[1], turn * u[2]);
-        sine middle = sine_at(0.6 * t->bw, 0.15 + 0.15 * u[3], turn * u[4]);
         sine breath = sine_at(0.5 * t->bw, t->breath_hz, t->breath_phase);
-        sine mains = sine_at(t->mains * (0.3 + 1.4 * u[5]), 60, turn * u[6]);
-        const double muscle = 1.3 * t->emg * (0.6 + 0.8 * u[7]);
-        double *out = room->noise[e], y = 0, high = 0;
-        uint32_t word[4], counter[4] = {4, (uint32_t)(ECG_S_NOISE + e), t->number, p->ordinal}; /* blocks 0 to 3: the draws above */
+        sine mains = sine_at(t->mains * (0.3 + 1.4 * u[3]), 60, turn * u[4]);
+        const double muscle = 2.0 * t->emg * (0.6 + 0.8 * u[5]), walk_size = 9.5 * t->bw, skin_size = 2.4 * t->emg;
+        double *out = room->noise[e], y = 0, high = 0, walk = 0.0448 * ecg_rng_normal(&rng), skin = 0, work = 1, rise = 0;
+        uint32_t word[4], gust[4], counter[4] = {4, stream, t->number, p->ordinal}; /* blocks 0 to 3: the draws above */
+        const uint32_t gusts = 0x10000; /* their blocks */
         for (int i = 0; i < SAMPLES; i++) {
             if (i % 4 == 0) {
                 ecg_philox(word, counter, s->key);
                 counter[0]++;
             }
-            const double last = y;
-            y += 0.62 * (rough_normal(word[i % 4]) - y);
+            if (i % GUST == 0) {
+                const uint32_t at[4] = {gusts + (uint32_t)(i / GUST), stream, t->number, p->ordinal};
+                ecg_philox(gust, at, s->key);
+                rise = (ecg_exp(0.45 * rough_normal(gust[0])) - work) / GUST;
+            }
+            const double white = rough_normal(word[i % 4]), last = y;
+            y += 0.3 * (white - y);
             high = 0.8 * (high + y - last);
-            out[i] = sine_next(&slow) + sine_next(&middle) + sine_next(&breath) + sine_next(&mains) + drift * (i - SAMPLES / 2) + muscle * high;
+            walk += 0.004 * (white - walk);
+            skin += 0.08 * (white - skin);
+            work += rise;
+            out[i] = sine_next(&slow) + sine_next(&breath) + sine_next(&mains) + drift * (i - SAMPLES / 2) + walk_size * walk + work * (muscle * high + skin_size * skin);
         }
     }
 }

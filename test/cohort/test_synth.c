@@ -213,7 +213,7 @@ static void known_recording(void **state)
             ecg_sha256_add(&sum, bytes, 2);
         }
     ecg_sha256_end(&sum, hex);
-    assert_string_equal(hex, "4cc6b76d13381b0c67e9795384f3a18c0648766fe6575283c3080371f0862936");
+    assert_string_equal(hex, "4be891d31c45f4f1b2a9366106fcc4ab1a7204237bf049f789690914f4bae54d");
 }
 
 static void leads_add_up(void **state)
@@ -275,7 +275,7 @@ static const struct {
     double per_cent;
 } published[] = {{"I10", 21.1},  {"E119", 23.0}, {"E785", 34.2}, {"N186", 4.0},  {"N179", 11.8}, {"I2510", 23.9}, {"I214", 5.3},  {"I5022", 7.2},
                  {"I4820", 5.2}, {"I447", 2.2},  {"J189", 7.4},  {"A419", 6.1},  {"E875", 2.4},  {"E876", 3.7},   {"E8351", 4.2}, {"D649", 9.7},
-                 {"K922", 3.2},  {"F329", 13.7}, {"C801", 8.4},  {"R000", 1.3}};
+                 {"K922", 3.2},  {"F329", 13.7}, {"C801", 8.4},  {"R000", 1.1}};
 enum { PUBLISHED = sizeof published / sizeof *published };
 
 static const struct {
@@ -387,7 +387,7 @@ static void figures_of_the_specification(void **state)
     check_share("late ECG", late / visits, 0.057, visits);
     /* all causes together; 17.5 with the specification's coefficients, 7 to 10 in the literature */
     const double slope = (sth / sinus - st / sinus * (sh / sinus)) / (stt / sinus - st / sinus * (st / sinus));
-    assert_in_range((int)(10 * slope), 90, 135);
+    assert_in_range((int)(10 * slope), 80, 105);
 }
 
 /* ---- calendar and identifiers ---------------------------------------------------------------------------------------------- */
