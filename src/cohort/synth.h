@@ -15,12 +15,15 @@ enum {
     ECG_SYNTH_PATIENTS = 624999, /* identifiers of MIMIC's ranges do not reach further */
     ECG_SYNTH_SAMPLES = 5000,    /* 10 s at 500 Hz */
     ECG_SYNTH_LEADS = 12,
-    ECG_SYNTH_FORCED = 16
+    ECG_SYNTH_FORCED = 16,
+    ECG_SYNTH_TWINS = 10000      /* of a cause, at most */
 };
 
 typedef struct {
     uint64_t seed;
     int64_t first, last;  /* patients, from 1, both included */
+    int64_t patients;     /* of the whole cohort whose slice this is; 0: last */
+    int twins;            /* counterfactual twins of a cause in the whole cohort; 0: none */
     double noise;         /* baseline, muscle and mains noise; 1: quiet resting ECG, 2.5: emergency department */
     double nuisance;      /* electrode placement, posture, breathing phase */
     bool waveforms, distractors, force;
@@ -36,7 +39,9 @@ void ecg_synth_defaults(ecg_synth_options *o);
 ecg_status ecg_synth_do(ecg_synth_options *o, const char *text, ecg_err *err);
 
 /* Everything below dir. pool and watch may be NULL. Tables appear when all is written, the manifest last; a record is its .dat and
- * then its .hea, so an interrupted run leaves no half record. ECG_EARG: options out of range; ECG_EIO: dir is not empty (unless force). */
+ * then its .hea, so an interrupted run leaves no half record. A run that was interrupted, killed or found the disk full is continued by
+ * the same call, and ends with the same bytes. ECG_EARG: options out of range; ECG_EIO: dir is not empty, or holds an unfinished run
+ * with other options (unless force). */
 ecg_status ecg_synth_write(const char *dir, const ecg_synth_options *o, ecg_pool *pool, const ecg_watch *watch, ecg_err *err);
 
 /* The first ECG of a patient's visit (from 1), in units of 5 uV; leads in the order of MIMIC-IV-ECG: I II III aVR aVF aVL V1-V6.

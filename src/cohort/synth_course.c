@@ -146,6 +146,16 @@ static void find_death(ecg_course *c, const ecg_synth *s)
     }
 }
 
+int ecg_synth_visits(const ecg_synth *s, uint32_t ordinal)
+{
+    const ecg_draws draws = ecg_synth_draws(s, ordinal, 0), *d = &draws;
+    const double many = UNIFORM(CAL, visits);
+    int visits = 1;
+    while (visits < ECG_STAYS && many > s->visits_share[visits - 1])
+        visits++;
+    return visits;
+}
+
 void ecg_synth_course(ecg_course *c, const ecg_synth *s, uint32_t ordinal)
 {
     const ecg_draws draws = ecg_synth_draws(s, ordinal, 0), *d = &draws;
@@ -155,11 +165,9 @@ void ecg_synth_course(ecg_course *c, const ecg_synth *s, uint32_t ordinal)
     c->anchor_year = 2110 + (int)(90 * UNIFORM(CAL, anchor_year));
     c->anchor_age = c->p.age >= 90 ? 91 : (int)c->p.age;
     static const double group_up_to[5] = {0.27, 0.51, 0.73, 0.92, 1};
-    const double u = UNIFORM(CAL, year_group), many = UNIFORM(CAL, visits);
+    const double u = UNIFORM(CAL, year_group);
     for (c->year_group = 0; u > group_up_to[c->year_group]; c->year_group++) {}
-    int visits = 1;
-    while (visits < ECG_STAYS && many > s->visits_share[visits - 1])
-        visits++;
+    const int visits = ecg_synth_visits(s, ordinal);
 
     const int64_t first_day = ecg_days_from_civil(c->anchor_year, 1, 1) + (int64_t)(365 * UNIFORM(CAL, first_day));
     int64_t day = first_day, gap = 20, first_gap = 20;

@@ -43,6 +43,7 @@ typedef struct {
     ecg_visit outside;                       /* state of the recording outside the hospital */
 } ecg_course;
 
+int ecg_synth_visits(const ecg_synth *s, uint32_t ordinal); /* how often somebody comes and has an ECG, 1 to 16 */
 void ecg_synth_course(ecg_course *c, const ecg_synth *s, uint32_t ordinal);
 const ecg_visit *ecg_course_visit(const ecg_course *c, const ecg_recording *r);
 /* Parameters and effects of a recording that is not the first of its stay; effects end with those of the visit. */

@@ -92,26 +92,30 @@ static void measured(ecg_text *t, const ecg_draws *d, int which, bool present, i
     ecg_row_int(t, present && !lost ? x : NOT_MEASURED);
 }
 
-void ecg_synth_record_folder(char out[64], const ecg_course *c, const ecg_recording *r)
+void ecg_synth_record_folder(char out[64], int64_t subject_id, int64_t study_id)
 {
-    snprintf(out, 64, "p%d/p%d/s%d", (int)(c->subject_id / 10000), (int)c->subject_id, (int)r->study_id);
+    snprintf(out, 64, "p%d/p%d/s%d", (int)(subject_id / 10000), (int)subject_id, (int)study_id);
+}
+
+void ecg_synth_record_row(ecg_text *t, int64_t subject_id, int64_t study_id, int64_t time)
+{
+    char folder[64], path[96], name[16];
+    ecg_synth_record_folder(folder, subject_id, study_id);
+    snprintf(name, sizeof name, "%d", (int)study_id);
+    snprintf(path, sizeof path, "files/%s/%s", folder, name);
+    ecg_row_int(t, subject_id);
+    ecg_row_int(t, study_id);
+    ecg_row_text(t, name);
+    ecg_row_time(t, time);
+    ecg_row_text(t, path);
+    ecg_row_end(t);
 }
 
 void ecg_synth_machine_rows(ecg_sheaf *f, const ecg_synth *s, const ecg_course *c, const ecg_recording *r, const ecg_take *take)
 {
     const ecg_draws draws = ecg_synth_draws(s, c->p.ordinal, r->number), *d = &draws;
     const ecg_visit *v = ecg_course_visit(c, r);
-    char folder[64], path[96], name[16];
-    ecg_synth_record_folder(folder, c, r);
-    snprintf(name, sizeof name, "%d", (int)r->study_id);
-    snprintf(path, sizeof path, "files/%s/%s", folder, name);
-    ecg_text *t = &f->rows[ECG_TABLE_records];
-    ecg_row_int(t, c->subject_id);
-    ecg_row_int(t, r->study_id);
-    ecg_row_text(t, name);
-    ecg_row_time(t, r->time);
-    ecg_row_text(t, path);
-    ecg_row_end(t);
+    ecg_synth_record_row(&f->rows[ECG_TABLE_records], c->subject_id, r->study_id, r->time);
     f->recordings++;
     f->distractor[ECG_DISTRACTOR_ecg_outside_hospital] += r->kind == ECG_OUTSIDE_HOSPITAL;
     f->distractor[ECG_DISTRACTOR_ecg_after_90_minutes] += r->late;
@@ -120,7 +124,7 @@ void ecg_synth_machine_rows(ecg_sheaf *f, const ecg_synth *s, const ecg_course *
     const double axis = frontal_axis(take->qrs, take->qrs_bumps);
     char line[STATEMENTS][96] = {{0}};
     const int lines = statements(line, &c->p, v, take, axis);
-    t = &f->rows[ECG_TABLE_machine];
+    ecg_text *t = &f->rows[ECG_TABLE_machine];
     ecg_row_int(t, c->subject_id);
     ecg_row_int(t, r->study_id);
     ecg_row_int(t, 6848296 + 1151 * (int64_t)(60 * UNIFORM(CAL, cart)));

@@ -93,7 +93,7 @@ double ecg_effect_factor(ecg_effects *f, int on, const char *cause, double facto
 
 void ecg_synth_defaults(ecg_synth_options *o)
 {
-    *o = (ecg_synth_options){.seed = 42, .first = 1, .last = 1, .noise = 2.5, .nuisance = 1, .waveforms = true, .distractors = true};
+    *o = (ecg_synth_options){.seed = 42, .first = 1, .last = 1, .twins = 200, .noise = 2.5, .nuisance = 1, .waveforms = true, .distractors = true};
 }
 
 ecg_status ecg_synth_do(ecg_synth_options *o, const char *text, ecg_err *err)

@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "cohort/synth_course.h"
+#include "cohort/synth_twins.h"
 
 /* name, path below the folder, header. Plain .csv where PhysioNet's is plain. */
 #define ECG_SYNTH_TABLES(X)                                                                                                       \
@@ -30,7 +31,10 @@
     X(omr, "mimic-iv/hosp/omr.csv.gz", "subject_id,chartdate,seq_num,result_name,result_value")                                   \
     X(latent, "truth/latent.csv.gz", "")                                                                                          \
     X(effects, "truth/effects.csv.gz", "study_id,cause,parameter,delta")                                                          \
-    X(labels, "truth/labels.csv.gz", "study_id,code,truth,coded,reason")
+    X(labels, "truth/labels.csv.gz", "study_id,code,truth,coded,reason")                                                          \
+    X(twins, "truth/twins.csv.gz", "study_id,variable,value,twin_study_id,cause,before,subject_id")                               \
+    X(twin_records, "truth/twins/record_list.csv", "subject_id,study_id,file_name,ecg_time,path")                                 \
+    X(twin_latent, "truth/twins/latent.csv.gz", "")
 
 enum {
 #define X(name, path, header) ECG_TABLE_##name,
@@ -56,6 +60,7 @@ typedef struct {
     ecg_text rows[ECG_TABLES];
     int64_t distractor[ECG_DISTRACTORS];
     int64_t patients, stays, admissions, recordings, labs;
+    int64_t twins[ECG_TWIN_CAUSES];
 } ecg_sheaf;
 
 void ecg_synth_hospital_rows(ecg_sheaf *f, const ecg_synth *s, const ecg_course *c); /* hosp and ed tables */
@@ -63,9 +68,13 @@ void ecg_synth_dictionary_rows(ecg_sheaf *f);                                   
 void ecg_synth_lab_rows(ecg_sheaf *f, const ecg_synth *s, const ecg_course *c, const ecg_stay *stay);
 void ecg_synth_machine_rows(ecg_sheaf *f, const ecg_synth *s, const ecg_course *c, const ecg_recording *r, const ecg_take *t);
 void ecg_synth_truth_rows(ecg_sheaf *f, const ecg_course *c, const ecg_recording *r, const ecg_take *t, const ecg_effects *effects);
+/* A twin of recording r: its visit and take, as the intervention left them. */
+void ecg_synth_twin_rows(ecg_sheaf *f, const ecg_course *c, const ecg_recording *r, const ecg_twin *twin, const ecg_visit *v, const ecg_take *t);
 void ecg_synth_latent_header(ecg_text *t);
 
+/* A row of record_list.csv. */
+void ecg_synth_record_row(ecg_text *t, int64_t subject_id, int64_t study_id, int64_t time);
 /* "p1000/p10000032/s40689238" */
-void ecg_synth_record_folder(char out[64], const ecg_course *c, const ecg_recording *r);
+void ecg_synth_record_folder(char out[64], int64_t subject_id, int64_t study_id);
 
 #endif

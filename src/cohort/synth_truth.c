@@ -23,10 +23,9 @@ static void number(ecg_text *t, double x)
     ecg_row_fixed(t, x, x == floor(x) ? 0 : size >= 1000 ? 1 : size >= 10 ? 3 : size >= 0.1 ? 4 : 6);
 }
 
-static void latent_row(ecg_text *t, const ecg_course *c, const ecg_recording *r, const ecg_take *take)
+static void latent_row(ecg_text *t, int64_t study_id, const ecg_course *c, const ecg_recording *r, const ecg_visit *v, const ecg_take *take)
 {
-    const ecg_visit *v = ecg_course_visit(c, r);
-    ecg_row_int(t, r->study_id);
+    ecg_row_int(t, study_id);
     ecg_row_int(t, c->subject_id);
     ecg_row_id(t, r->stay < 0 ? -1 : c->stay[r->stay].stay_id);
     ecg_row_int(t, c->p.ordinal);
@@ -75,8 +74,25 @@ static void label_rows(ecg_text *t, const ecg_recording *r, const ecg_coding *co
 
 void ecg_synth_truth_rows(ecg_sheaf *f, const ecg_course *c, const ecg_recording *r, const ecg_take *t, const ecg_effects *effects)
 {
-    latent_row(&f->rows[ECG_TABLE_latent], c, r, t);
+    latent_row(&f->rows[ECG_TABLE_latent], r->study_id, c, r, ecg_course_visit(c, r), t);
     effect_rows(&f->rows[ECG_TABLE_effects], r, effects);
     if (r->stay >= 0)
         label_rows(&f->rows[ECG_TABLE_labels], r, &c->stay[r->stay].coding);
+}
+
+void ecg_synth_twin_rows(ecg_sheaf *f, const ecg_course *c, const ecg_recording *r, const ecg_twin *twin, const ecg_visit *v, const ecg_take *take)
+{
+    const ecg_twin_cause *cause = &ecg_twin_causes[twin->cause];
+    ecg_text *t = &f->rows[ECG_TABLE_twins];
+    ecg_row_int(t, r->study_id);
+    ecg_row_text(t, ecg_synth_variables[cause->variable].name);
+    number(t, cause->value);
+    ecg_row_int(t, twin->study_id);
+    ecg_row_text(t, cause->name);
+    number(t, ecg_twin_watched(cause, ecg_course_visit(c, r)));
+    ecg_row_int(t, c->subject_id);
+    ecg_row_end(t);
+    ecg_synth_record_row(&f->rows[ECG_TABLE_twin_records], c->subject_id, twin->study_id, r->time);
+    latent_row(&f->rows[ECG_TABLE_twin_latent], twin->study_id, c, r, v, take);
+    f->twins[twin->cause]++;
 }

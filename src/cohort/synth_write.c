@@ -1,138 +1,105 @@
 /* SPDX-License-Identifier: MIT
- * synth_write.c: a cohort on disk. Patients are cut into items of a few; the threads take items from a counter and fill one sheaf of rows
- * each, then every table's writer takes the sheaves in order. So the bytes do not depend on the number of threads, and memory does not
- * grow with the number of patients. */
+ * synth_write.c: a cohort on disk, batch by batch. The threads take patients a few at a time and fill a sheaf of rows for each few; then
+ * they pack every table's rows, one gzip member for each group of sheaves; then the parts grow by these members in order. What is a batch
+ * and what is a group depends on the first patient alone. So the bytes do not depend on the number of threads nor on interruptions, and
+ * memory does not grow with the number of patients. */
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "base/csv.h"
 #include "base/file.h"
+#include "base/gzip.h"
+#include "cohort/synth_parts.h"
+#include "cohort/synth_record.h"
 #include "cohort/synth_rows.h"
-#include "cohort/synth_tables.h"
 
-enum { ITEMS = 32, PATIENTS_OF_ITEM = 8, LEADS = ECG_SYNTH_LEADS, SAMPLES = ECG_SYNTH_SAMPLES };
-
-static const struct {
-    const char *path, *header;
-} tables[ECG_TABLES] = {
-#define X(name, path, header) {path, header},
-    ECG_SYNTH_TABLES(X)
-#undef X
-};
-
-static const char *const lead_names[LEADS] = {"I", "II", "III", "aVR", "aVF", "aVL", "V1", "V2", "V3", "V4", "V5", "V6"};
+enum { PATIENTS_OF_ITEM = 8, GROUP = 16 /* items */, GROUPS = 8, ITEMS = GROUP * GROUPS, BATCH = ITEMS * PATIENTS_OF_ITEM };
+enum { LEADS = ECG_SYNTH_LEADS, SAMPLES = ECG_SYNTH_SAMPLES, SAVE_SECONDS = 1 };
 
 /* A thread's room. */
 typedef struct {
     ecg_course course;
     ecg_synth_room room;
     int16_t samples[SAMPLES][LEADS];
-    uint8_t bytes[SAMPLES * LEADS * 2];
+    uint8_t bytes[ECG_SYNTH_BYTES];
+    ecg_gzip *gzip;
 } desk;
 
 typedef struct {
     const char *dir;
+    char twin_root[512 + 32], root[512 + 32];
+    bool again;               /* files of an earlier run may be there */
     ecg_synth synth;
+    ecg_twins twins;
     const ecg_watch *watch;
-    desk *desks;              /* one a thread */
+    int desks;
+    desk *desk;               /* one a thread */
     ecg_sheaf sheaf[ITEMS];
     ecg_status status[ITEMS]; /* of the item */
     ecg_err err[ITEMS];
     int64_t next;             /* first patient of the batch */
-    ecg_csvw *writer[ECG_TABLES];
+    ecg_text packed[ECG_TABLES][GROUPS];
+    ecg_parts parts;
 } run;
 
-/* ---- one record ----------------------------------------------------------------------------------------------------------- */
-
-static ecg_status write_file(const char *path, const void *bytes, size_t len, ecg_err *err)
+static bool is_packed(int table)
 {
-    const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0)
-        return ecg_fail_errno(err, path, "cannot create");
-    const char *at = bytes;
-    while (len) {
-        const ssize_t done = write(fd, at, len);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done <= 0) {
-            const ecg_status st = ecg_fail_errno(err, path, "cannot write");
-            close(fd);
-            unlink(path);
-            return st;
-        }
-        at += done;
-        len -= (size_t)done;
-    }
-    if (close(fd) != 0) {
-        const ecg_status st = ecg_fail_errno(err, path, "cannot write");
-        unlink(path);
-        return st;
-    }
-    return ECG_OK;
-}
-
-static void header_text(char *out, size_t size, const ecg_course *c, const ecg_recording *r, int16_t samples[SAMPLES][LEADS])
-{
-    int year, month, day;
-    ecg_civil_of(r->time, &year, &month, &day);
-    const int of_day = (int)(r->time % 86400), study = (int)r->study_id;
-    int at = snprintf(out, size, "%d %d 500 %d %02d:%02d:%02d %02d/%02d/%04d\n", study, LEADS, SAMPLES, of_day / 3600, of_day / 60 % 60, of_day % 60, day, month, year);
-    for (int lead = 0; lead < LEADS; lead++) {
-        uint16_t sum = 0;
-        for (int i = 0; i < SAMPLES; i++)
-            sum = (uint16_t)(sum + (uint16_t)samples[i][lead]);
-        at += snprintf(out + at, size - (size_t)at, "%d.dat 16 200.0(0)/mV 16 0 %d %d 0 %s\n", study, samples[0][lead], (int16_t)sum, lead_names[lead]);
-    }
-    snprintf(out + at, size - (size_t)at, "# <subject_id>: %d\n", (int)c->subject_id);
-}
-
-/* The signal first: a record is there when its header is. */
-static ecg_status write_record(const run *w, desk *k, const ecg_recording *r, const ecg_take *t, ecg_err *err)
-{
-    const ecg_course *c = &k->course;
-    ecg_synth_wave(k->samples, &k->room, &w->synth, &c->p, ecg_course_visit(c, r), t);
-    uint8_t *b = k->bytes;
-    for (int i = 0; i < SAMPLES; i++)
-        for (int lead = 0; lead < LEADS; lead++, b += 2) {
-            const uint16_t word = (uint16_t)k->samples[i][lead];
-            b[0] = (uint8_t)word;
-            b[1] = (uint8_t)(word >> 8);
-        }
-    char folder[64], path[512 + 160], header[1400];
-    ecg_synth_record_folder(folder, c, r);
-    for (size_t n = 1; n <= strlen(folder); n++) {
-        if (folder[n] && folder[n] != '/')
-            continue;
-        snprintf(path, sizeof path, "%s/mimic-iv-ecg/files/%.*s", w->dir, (int)n, folder);
-        if (mkdir(path, 0777) != 0 && errno != EEXIST)
-            return ecg_fail_errno(err, path, "cannot make the folder");
-    }
-    const size_t base = strlen(path);
-    snprintf(path + base, sizeof path - base, "/%d.dat", (int)r->study_id);
-    ecg_status st = write_file(path, k->bytes, sizeof k->bytes, err);
-    if (st)
-        return st;
-    header_text(header, sizeof header, c, r, k->samples);
-    snprintf(path + base, sizeof path - base, "/%d.hea", (int)r->study_id);
-    return write_file(path, header, strlen(header), err);
+    const char *path = ecg_synth_tables[table].path;
+    return strcmp(path + strlen(path) - 3, ".gz") == 0;
 }
 
 /* ---- patients into sheaves ------------------------------------------------------------------------------------------------ */
 
-static ecg_status make_patient(run *w, desk *k, ecg_sheaf *f, uint32_t ordinal, ecg_err *err)
+static ecg_status write_record(const run *w, desk *k, const char *root, int64_t study_id, int64_t time, const ecg_visit *v, const ecg_take *t, const ecg_synth *s,
+                               ecg_err *err)
+{
+    ecg_synth_wave(k->samples, &k->room, s, &k->course.p, v, t);
+    const ecg_record_name name = {k->course.subject_id, study_id, time};
+    return ecg_synth_record_write(root, &name, k->samples, w->again, k->bytes, err);
+}
+
+/* The same visit and recording in the world without the cause. */
+static ecg_status make_twin(const run *w, desk *k, ecg_sheaf *f, const ecg_recording *r, const ecg_twin *twin, ecg_err *err)
+{
+    const ecg_synth *s = &w->twins.world[twin->cause];
+    ecg_visit v;
+    ecg_take t;
+    ecg_synth_visit(&v, s, &k->course.p, twin->visit, false, NULL);
+    ecg_synth_take(&t, s, &k->course.p, &v, r->number, NULL);
+    ecg_synth_twin_rows(f, &k->course, r, twin, &v, &t);
+    return s->options.waveforms ? write_record(w, k, w->twin_root, twin->study_id, r->time, &v, &t, s, err) : ECG_OK;
+}
+
+static ecg_status make_twins(const run *w, desk *k, ecg_sheaf *f, ecg_err *err)
+{
+    const ecg_course *c = &k->course;
+    int i;
+    for (const int end = ecg_synth_twins_of(&w->twins, c->p.ordinal, &i); i < end; i++) {
+        const ecg_twin *twin = &w->twins.at[i];
+        const ecg_recording *r = c->recording;
+        while (r->kind != ECG_FIRST_OF_STAY || r->number != twin->visit)
+            r++; /* it is there: the twins were looked for in the same course */
+        const ecg_status st = make_twin(w, k, f, r, twin, err);
+        if (st)
+            return st;
+    }
+    return ECG_OK;
+}
+
+static ecg_status make_patient(const run *w, desk *k, ecg_sheaf *f, uint32_t ordinal, ecg_err *err)
 {
     const ecg_synth *s = &w->synth;
     ecg_course *c = &k->course;
     ecg_synth_course(c, s, ordinal);
     ecg_synth_hospital_rows(f, s, c);
-    for (int i = 0; i < c->recordings; i++) {
+    ecg_status st = ECG_OK;
+    for (int i = 0; i < c->recordings && !st; i++) {
         const ecg_recording *r = &c->recording[i];
         ecg_take other;
         ecg_effects other_effects;
@@ -146,16 +113,15 @@ static ecg_status make_patient(run *w, desk *k, ecg_sheaf *f, uint32_t ordinal, 
         }
         ecg_synth_machine_rows(f, s, c, r, take);
         ecg_synth_truth_rows(f, c, r, take, effects);
-        if (s->options.waveforms) {
-            const ecg_status st = write_record(w, k, r, take, err);
-            if (st)
-                return st;
-        }
+        if (s->options.waveforms)
+            st = write_record(w, k, w->root, r->study_id, r->time, ecg_course_visit(c, r), take, s, err);
     }
-    for (int t = 0; t < ECG_TABLES; t++)
+    if (!st)
+        st = make_twins(w, k, f, err);
+    for (int t = 0; t < ECG_TABLES && !st; t++)
         if (f->rows[t].failed)
-            return ecg_fail(err, ECG_ENOMEM, "out of memory for the rows of patient %u", ordinal);
-    return ECG_OK;
+            st = ecg_fail(err, ECG_ENOMEM, "out of memory for the rows of patient %u", ordinal);
+    return st;
 }
 
 static void make_item(void *ctx, int item, int worker)
@@ -165,48 +131,127 @@ static void make_item(void *ctx, int item, int worker)
     w->status[item] = ECG_OK;
     for (int64_t p = first; p < first + PATIENTS_OF_ITEM && p <= w->synth.options.last && !w->status[item]; p++)
         w->status[item] = ecg_stopped(w->watch) ? ecg_fail(&w->err[item], ECG_EINTR, "interrupted at patient %" PRId64, p)
-                                                : make_patient(w, &w->desks[worker], &w->sheaf[item], (uint32_t)p, &w->err[item]);
+                                                : make_patient(w, &w->desk[worker], &w->sheaf[item], (uint32_t)p, &w->err[item]);
 }
 
-static void emit_table(void *ctx, int table, int worker)
+/* ---- sheaves into the parts of the tables ------------------------------------------------------------------------------------ */
+
+/* One member of the rows in text[0..n). */
+static void pack(ecg_text *out, ecg_gzip *z, const ecg_text *const *text, int n)
 {
-    (void)worker;
-    run *w = ctx;
-    for (int i = 0; i < ITEMS; i++) {
-        ecg_text *rows = &w->sheaf[i].rows[table];
-        if (rows->len)
-            ecg_csvw_raw(w->writer[table], rows->at, rows->len);
-        rows->len = 0;
+    uint8_t piece[16384];
+    out->len = 0;
+    ecg_gzip_again(z);
+    for (int i = 0; i < n; i++) {
+        const uint8_t *in = (const uint8_t *)text[i]->at;
+        size_t left = text[i]->len, made;
+        do {
+            made = ecg_gzip_step(z, &in, &left, i == n - 1, piece, sizeof piece);
+            ecg_text_add(out, (const char *)piece, made);
+        } while (made || left);
     }
 }
 
-static void add_counts(ecg_sheaf *total, ecg_sheaf *part)
+static void pack_group(void *ctx, int item, int worker)
 {
-    for (int i = 0; i < ECG_DISTRACTORS; i++)
-        total->distractor[i] += part->distractor[i], part->distractor[i] = 0;
-    total->patients += part->patients, part->patients = 0;
-    total->stays += part->stays, part->stays = 0;
-    total->admissions += part->admissions, part->admissions = 0;
-    total->recordings += part->recordings, part->recordings = 0;
-    total->labs += part->labs, part->labs = 0;
+    run *w = ctx;
+    const int table = item / GROUPS, group = item % GROUPS;
+    const ecg_text *text[GROUP];
+    size_t all = 0;
+    for (int i = 0; i < GROUP; i++) {
+        text[i] = &w->sheaf[group * GROUP + i].rows[table];
+        all += text[i]->len;
+    }
+    w->packed[table][group].len = 0;
+    if (is_packed(table) && all)
+        pack(&w->packed[table][group], w->desk[worker].gzip, text, GROUP);
 }
 
-static ecg_status make_all(run *w, ecg_pool *pool, ecg_sheaf *total, ecg_err *err)
+/* The batch behind what the parts hold. */
+static ecg_status add_batch(run *w, ecg_err *err)
 {
-    const ecg_synth_options *o = &w->synth.options;
-    const int64_t patients = o->last - o->first + 1;
-    for (w->next = o->first; w->next <= o->last; w->next += ITEMS * PATIENTS_OF_ITEM) {
-        ecg_pool_run(pool, make_item, w, ITEMS);
-        for (int i = 0; i < ITEMS; i++) {
-            if (w->status[i]) {
-                if (err)
-                    *err = w->err[i];
-                return w->status[i];
-            }
-            add_counts(total, &w->sheaf[i]);
+    ecg_status st = ECG_OK;
+    for (int table = 0; table < ECG_TABLES; table++) {
+        for (int group = 0; group < GROUPS && !st && is_packed(table); group++) {
+            const ecg_text *t = &w->packed[table][group];
+            st = t->failed ? ecg_fail(err, ECG_ENOMEM, "out of memory for packed rows") : ecg_parts_add(&w->parts, table, t->at, t->len, err);
         }
-        ecg_pool_run(pool, emit_table, w, ECG_TABLES);
-        ecg_progress(w->watch, "synthetic cohort: patients", (double)total->patients, (double)patients, NULL);
+        for (int i = 0; i < ITEMS; i++) {
+            ecg_text *rows = &w->sheaf[i].rows[table];
+            if (!st && !is_packed(table))
+                st = ecg_parts_add(&w->parts, table, rows->at, rows->len, err);
+            rows->len = 0;
+        }
+    }
+    return st;
+}
+
+/* What every table begins with: its header, or a whole dictionary. */
+static ecg_status add_headers(run *w, ecg_err *err)
+{
+    ecg_sheaf *f = &w->sheaf[0];
+    ecg_synth_dictionary_rows(f);
+    ecg_synth_latent_header(&f->rows[ECG_TABLE_latent]);
+    ecg_synth_latent_header(&f->rows[ECG_TABLE_twin_latent]);
+    for (int table = 0; table < ECG_TABLES; table++) {
+        ecg_text head = {0}, packed = {0};
+        const char *header = ecg_synth_tables[table].header;
+        ecg_text_puts(&head, header);
+        ecg_text_puts(&head, *header ? "\n" : "");
+        ecg_text_add(&head, f->rows[table].at, f->rows[table].len);
+        const ecg_text *text = &head;
+        if (is_packed(table)) {
+            pack(&packed, w->desk[0].gzip, &text, 1);
+            text = &packed;
+        }
+        const ecg_status st = head.failed || text->failed || f->rows[table].failed ? ecg_fail(err, ECG_ENOMEM, "out of memory for a header")
+                                                                                   : ecg_parts_add(&w->parts, table, text->at, text->len, err);
+        ecg_text_clear(&head);
+        ecg_text_clear(&packed);
+        f->rows[table].len = 0;
+        if (st)
+            return st;
+    }
+    return ecg_parts_reach(&w->parts, w->synth.options.first, true, err);
+}
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static ecg_status make_batch(run *w, ecg_pool *pool, ecg_err *err)
+{
+    ecg_pool_run(pool, make_item, w, ITEMS);
+    for (int i = 0; i < ITEMS; i++)
+        if (w->status[i]) {
+            if (err)
+                *err = w->err[i];
+            return w->status[i];
+        }
+    ecg_pool_run(pool, pack_group, w, ECG_TABLES * GROUPS);
+    const ecg_status st = add_batch(w, err);
+    for (int i = 0; i < ITEMS && !st; i++)
+        ecg_synth_add_counts(&w->parts.total, &w->sheaf[i]);
+    return st;
+}
+
+static ecg_status make_all(run *w, ecg_pool *pool, ecg_err *err)
+{
+    const int64_t last = w->synth.options.last, patients = last - w->synth.options.first + 1;
+    double saved = now();
+    for (w->next = w->parts.next; w->next <= last; w->next += BATCH) {
+        ecg_status st = make_batch(w, pool, err);
+        const bool save = now() - saved > SAVE_SECONDS;
+        if (!st)
+            st = ecg_parts_reach(&w->parts, w->next + BATCH <= last ? w->next + BATCH : last + 1, save, err);
+        if (st)
+            return st;
+        if (save)
+            saved = now();
+        ecg_progress(w->watch, "synthetic cohort: patients", (double)w->parts.total.patients, (double)patients, NULL);
     }
     return ECG_OK;
 }
@@ -221,23 +266,36 @@ static ecg_status check_options(const ecg_synth_options *o, ecg_err *err)
         return ecg_fail(err, ECG_EARG, "patient %" PRId64 ": identifiers end at %d", o->last, ECG_SYNTH_PATIENTS);
     if (!(o->noise >= 0 && o->noise <= 20) || !(o->nuisance >= 0 && o->nuisance <= 20))
         return ecg_fail(err, ECG_EARG, "noise %g and nuisance %g must lie between 0 and 20", o->noise, o->nuisance);
+    if (o->patients && (o->patients < o->last || o->patients > ECG_SYNTH_PATIENTS))
+        return ecg_fail(err, ECG_EARG, "a cohort of %" PRId64 " patients has no slice up to %" PRId64, o->patients, o->last);
+    if (o->twins < 0 || o->twins > ECG_SYNTH_TWINS)
+        return ecg_fail(err, ECG_EARG, "%d twins of a cause, 0 to %d are possible", o->twins, ECG_SYNTH_TWINS);
     return ECG_OK;
 }
 
-static ecg_status prepare_folder(const char *dir, const ecg_synth_options *o, ecg_err *err)
+/* A file, at any depth. Empty folders are what a run leaves that found no room at all. */
+static bool holds_files(const char *dir, int depth)
 {
-    if (strlen(dir) > 500)
-        return ecg_fail_at(err, ECG_EARG, dir, 0, 0, "the name is longer than 500 bytes");
     DIR *there = opendir(dir);
-    if (there) {
-        bool empty = true;
-        for (struct dirent *e; empty && (e = readdir(there));)
-            empty = strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0;
-        closedir(there);
-        if (!empty && !o->force)
-            return ecg_fail_at(err, ECG_EIO, dir, 0, 0, "the folder is not empty");
+    if (!there)
+        return false;
+    bool any = false;
+    for (struct dirent *e; !any && (e = readdir(there));) {
+        char path[1024];
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+            continue;
+        if ((size_t)snprintf(path, sizeof path, "%s/%s", dir, e->d_name) >= sizeof path)
+            any = true;
+        else
+            any = !ecg_is_folder(path) || depth == 0 || holds_files(path, depth - 1);
     }
-    static const char *const below[] = {"mimic-iv-ecg/files", "mimic-iv-ed/ed", "mimic-iv/hosp", "truth"};
+    closedir(there);
+    return any;
+}
+
+static ecg_status prepare_folder(const char *dir, ecg_err *err)
+{
+    static const char *const below[] = {"mimic-iv-ecg/files", "mimic-iv-ed/ed", "mimic-iv/hosp", "truth/twins/files"};
     char path[512 + 64];
     for (size_t i = 0; i < sizeof below / sizeof *below; i++) {
         snprintf(path, sizeof path, "%s/%s", dir, below[i]);
@@ -249,27 +307,6 @@ static ecg_status prepare_folder(const char *dir, const ecg_synth_options *o, ec
     if (unlink(path) != 0 && errno != ENOENT)
         return ecg_fail_errno(err, path, "cannot remove");
     return ECG_OK;
-}
-
-static ecg_status open_tables(run *w, ecg_err *err)
-{
-    ecg_sheaf *f = &w->sheaf[0];
-    ecg_synth_dictionary_rows(f);
-    ecg_synth_latent_header(&f->rows[ECG_TABLE_latent]);
-    for (int t = 0; t < ECG_TABLES; t++) {
-        char path[512 + 64];
-        snprintf(path, sizeof path, "%s/%s", w->dir, tables[t].path);
-        const ecg_status st = ecg_csvw_create(&w->writer[t], path, err);
-        if (st)
-            return st;
-        if (*tables[t].header) {
-            ecg_csvw_raw(w->writer[t], tables[t].header, strlen(tables[t].header));
-            ecg_csvw_raw(w->writer[t], "\n", 1);
-        }
-        if (f->rows[t].failed)
-            return ecg_fail(err, ECG_ENOMEM, "out of memory for a dictionary");
-    }
-    return ECG_OK; /* the dictionaries leave with the first sheaf */
 }
 
 static ecg_status write_manifest(const char *dir, const ecg_synth_options *o, const ecg_sheaf *total, ecg_err *err)
@@ -288,17 +325,21 @@ static ecg_status write_manifest(const char *dir, const ecg_synth_options *o, co
     ecg_text_printf(&t, "{\n  \"schema\": \"ecgraft.synthetic/1\",\n  \"synthetic\": true,\n  \"note\": \"synthetic cohort: nobody described here ever lived\",\n");
     ecg_text_printf(&t, "  \"use\": \"For software tests, teaching and method development. %s Figures on this cohort are no estimate of figures on patients.\",\n",
                     ECG_STATEMENT);
-    ecg_text_printf(&t, "  \"generator\": \"ecgraft %s\",\n  \"seed\": %" PRIu64 ",\n  \"first\": %" PRId64 ",\n  \"last\": %" PRId64 ",\n", ecg_version(), o->seed,
-                    o->first, o->last);
-    ecg_text_printf(&t, "  \"options\": {\"noise\": %s, \"nuisance\": %s, \"waveforms\": %s, \"distractors\": %s, \"do\": {", noise, nuisance,
-                    o->waveforms ? "true" : "false", o->distractors ? "true" : "false");
+    ecg_text_printf(&t, "  \"generator\": \"ecgraft %s\",\n  \"seed\": %" PRIu64 ",\n  \"first\": %" PRId64 ",\n  \"last\": %" PRId64 ",\n  \"slice_of\": %" PRId64
+                        ",\n",
+                    ecg_version(), o->seed, o->first, o->last, o->patients ? o->patients : o->last);
+    ecg_text_printf(&t, "  \"options\": {\"noise\": %s, \"nuisance\": %s, \"waveforms\": %s, \"distractors\": %s, \"twins\": %d, \"do\": {", noise, nuisance,
+                    o->waveforms ? "true" : "false", o->distractors ? "true" : "false", o->twins);
     for (int i = 0; i < o->forced; i++) {
         ecg_fixed(value, o->force_to[i].value, 6);
         ecg_text_printf(&t, "%s\"%s\": %s", i ? ", " : "", ecg_synth_variables[o->force_to[i].variable].name, value);
     }
     ecg_text_printf(&t, "}},\n  \"patients\": %" PRId64 ",\n  \"stays\": %" PRId64 ",\n  \"admissions\": %" PRId64 ",\n  \"recordings\": %" PRId64
-                        ",\n  \"labevents\": %" PRId64 ",\n  \"distractors\": {",
+                        ",\n  \"labevents\": %" PRId64 ",\n  \"twins\": {",
                     total->patients, total->stays, total->admissions, total->recordings, total->labs);
+    for (int i = 0; i < ECG_TWIN_CAUSES; i++)
+        ecg_text_printf(&t, "%s\"%s\": %" PRId64, i ? ", " : "", ecg_twin_causes[i].name, total->twins[i]);
+    ecg_text_puts(&t, "},\n  \"distractors\": {");
     for (int i = 0; i < ECG_DISTRACTORS; i++)
         ecg_text_printf(&t, "%s\n    \"%s\": {\"count\": %" PRId64 ", \"fate\": \"%s\"}", i ? "," : "", kinds[i].name, total->distractor[i], kinds[i].fate);
     ecg_text_puts(&t, "\n  }\n}\n");
@@ -309,45 +350,105 @@ static ecg_status write_manifest(const char *dir, const ecg_synth_options *o, co
     return st;
 }
 
+static ecg_status open_desks(run *w, ecg_pool *pool, ecg_err *err)
+{
+    w->desks = ecg_pool_threads(pool);
+    w->desk = calloc((size_t)w->desks, sizeof *w->desk);
+    bool all = w->desk != NULL;
+    for (int i = 0; all && i < w->desks; i++)
+        all = (w->desk[i].gzip = ecg_gzip_new_fast()) != NULL;
+    return all ? ECG_OK : ecg_fail(err, ECG_ENOMEM, "out of memory for the generator");
+}
+
+static void close_run(run *w)
+{
+    for (int i = 0; w->desk && i < w->desks; i++)
+        ecg_gzip_free(w->desk[i].gzip);
+    free(w->desk);
+    for (int t = 0; t < ECG_TABLES; t++) {
+        for (int i = 0; i < ITEMS; i++)
+            ecg_text_clear(&w->sheaf[i].rows[t]);
+        for (int i = 0; i < GROUPS; i++)
+            ecg_text_clear(&w->packed[t][i]);
+    }
+    ecg_synth_twins_clear(&w->twins);
+    ecg_parts_close(&w->parts);
+    free(w);
+}
+
+/* What is unfinished stays where it is; a full disk may have no room to say so, then the last state that was written holds. */
+static void leave_unfinished(run *w, ecg_err *err)
+{
+    ecg_parts_save(&w->parts, NULL);
+    if (!err)
+        return;
+    const size_t len = strlen(err->msg);
+    snprintf(err->msg + len, sizeof err->msg - len, "; the same command continues it");
+}
+
+static ecg_status make_cohort(run *w, bool unfinished, ecg_pool *pool, ecg_err *err)
+{
+    ecg_status st = unfinished ? ecg_parts_open(&w->parts, err) : ecg_parts_create(&w->parts, err);
+    if (!st && !unfinished)
+        st = add_headers(w, err);
+    if (st) {
+        if (!unfinished)
+            ecg_parts_discard(&w->parts);
+        return st;
+    }
+    if (unfinished)
+        ecg_say(w->watch, "synthetic cohort: an unfinished run goes on at patient %" PRId64, w->parts.next);
+    st = ecg_synth_twins_find(&w->twins, &w->synth, pool, w->watch, err);
+    if (!st)
+        st = make_all(w, pool, err);
+    if (!st)
+        st = ecg_parts_save(&w->parts, err);
+    if (!st)
+        st = ecg_parts_commit(&w->parts, err);
+    if (!st)
+        st = write_manifest(w->dir, &w->synth.options, &w->parts.total, err);
+    if (!st)
+        return ecg_parts_finish(&w->parts, err);
+    if (st == ECG_EIO || st == ECG_EINTR)
+        leave_unfinished(w, err);
+    return st;
+}
+
 ecg_status ecg_synth_write(const char *dir, const ecg_synth_options *o, ecg_pool *pool, const ecg_watch *watch, ecg_err *err)
 {
     ecg_status st = check_options(o, err);
-    if (!st)
-        st = prepare_folder(dir, o, err);
     if (st)
         return st;
+    if (strlen(dir) > 400)
+        return ecg_fail_at(err, ECG_EARG, dir, 0, 0, "the name is longer than 400 bytes");
     run *w = calloc(1, sizeof *w);
-    desk *desks = calloc((size_t)(pool ? ecg_pool_threads(pool) : 1), sizeof *desks);
-    if (!w || !desks) {
-        free(w);
-        free(desks);
+    if (!w)
         return ecg_fail(err, ECG_ENOMEM, "out of memory for the generator");
-    }
     w->dir = dir;
     w->watch = watch;
-    w->desks = desks;
+    snprintf(w->root, sizeof w->root, "%s/mimic-iv-ecg", dir);
+    snprintf(w->twin_root, sizeof w->twin_root, "%s/truth/twins", dir);
     ecg_synth_begin(&w->synth, o);
-    ecg_sheaf total = {0};
-    st = open_tables(w, err);
+    bool unfinished;
+    st = ecg_parts_find(&w->parts, &unfinished, dir, o, err);
+    if (!st && !unfinished && !o->force && holds_files(dir, 8))
+        st = ecg_fail_at(err, ECG_EIO, dir, 0, 0, "the folder is not empty");
+    w->again = unfinished || o->force;
     if (!st)
-        st = make_all(w, pool, &total, err);
-    for (int t = 0; t < ECG_TABLES; t++)
-        if (!st && w->writer[t]) {
-            st = ecg_csvw_commit(w->writer[t], err);
-            w->writer[t] = NULL;
-        }
+        st = prepare_folder(dir, err);
     if (!st)
-        st = write_manifest(dir, o, &total, err);
+        st = open_desks(w, pool, err);
     if (!st)
-        ecg_say(watch, "synthetic cohort: %" PRId64 " patients, %" PRId64 " stays, %" PRId64 " ECGs, %" PRId64 " laboratory values", total.patients, total.stays,
-                total.recordings, total.labs);
-    for (int t = 0; t < ECG_TABLES; t++)
-        ecg_csvw_abort(w->writer[t]);
-    for (int i = 0; i < ITEMS; i++)
-        for (int t = 0; t < ECG_TABLES; t++)
-            ecg_text_clear(&w->sheaf[i].rows[t]);
-    free(w->desks);
-    free(w);
+        st = make_cohort(w, unfinished, pool, err);
+    if (!st) {
+        const ecg_sheaf *total = &w->parts.total;
+        int64_t twins = 0;
+        for (int i = 0; i < ECG_TWIN_CAUSES; i++)
+            twins += total->twins[i];
+        ecg_say(watch, "synthetic cohort: %" PRId64 " patients, %" PRId64 " stays, %" PRId64 " ECGs, %" PRId64 " laboratory values, %" PRId64 " twins",
+                total->patients, total->stays, total->recordings, total->labs, twins);
+    }
+    close_run(w);
     return st;
 }
 
