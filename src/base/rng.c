@@ -82,6 +82,13 @@ void ecg_rng_shuffle(ecg_rng *r, uint32_t *x, uint32_t n)
 
 /* ---- elementary functions: the same bits everywhere ------------------------------------------------------------------------ */
 
+/* floor for |x| below 2^62: the library's is a call on CPUs without an instruction for it */
+static inline double floor_of(double x)
+{
+    const double whole = (double)(int64_t)x;
+    return whole - (whole > x ? 1 : 0);
+}
+
 /* exp: x = k ln2 + r, |r| <= ln2/2, Taylor to r^13 (remainder below 5e-18), scaled by 2^k. */
 double ecg_exp(double x)
 {
@@ -91,7 +98,7 @@ double ecg_exp(double x)
         return HUGE_VAL;
     if (x < -745.13321910194122)
         return 0;
-    const double k = floor(x * 1.44269504088896338700 + 0.5);
+    const double k = floor_of(x * 1.44269504088896338700 + 0.5);
     const double r = (x - k * 6.93147180369123816490e-01) - k * 1.90821492927058770002e-10; /* ln2 in two parts (fdlibm) */
     double p = 1.0 / 6227020800.0;
     p = p * r + 1.0 / 479001600.0;
@@ -141,8 +148,15 @@ double ecg_log(double x)
     }
     const double f = m - 1, s = f / (2 + f), z = s * s;
     double p = 1.0 / 21;
-    for (int n = 19; n >= 3; n -= 2)
-        p = p * z + 1.0 / n;
+    p = p * z + 1.0 / 19;
+    p = p * z + 1.0 / 17;
+    p = p * z + 1.0 / 15;
+    p = p * z + 1.0 / 13;
+    p = p * z + 1.0 / 11;
+    p = p * z + 1.0 / 9;
+    p = p * z + 1.0 / 7;
+    p = p * z + 1.0 / 5;
+    p = p * z + 1.0 / 3;
     /* log m = f - s (f - 2 s^2 p...): keeps the leading digits of f exact */
     const double tail = 2 * z * p;
     return (double)k * 6.93147180369123816490e-01 + (f - (s * (f - tail) - (double)k * 1.90821492927058770002e-10));

@@ -61,7 +61,7 @@ double ecg_logistic(double x)
 
 int64_t ecg_nearest_int(double x)
 {
-    return (int64_t)(x < 0 ? -floor(0.5 - x) : floor(x + 0.5));
+    return x < 0 ? -(int64_t)(0.5 - x) : (int64_t)(x + 0.5);
 }
 
 /* ---- effects -------------------------------------------------------------------------------------------------------------- */

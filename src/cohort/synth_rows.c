@@ -8,37 +8,61 @@
 
 static const double power[7] = {1, 10, 100, 1000, 10000, 100000, 1000000};
 
-static size_t digits(char *out, int64_t x, int least)
+/* At least n bytes behind t->at + t->len, and one for the final 0; NULL: out of memory. */
+static char *room_for(ecg_text *t, size_t n)
 {
-    char back[24];
-    size_t n = 0, at = 0;
-    uint64_t left = x < 0 ? 0 - (uint64_t)x : (uint64_t)x;
+    if (t->len + n + 1 > t->room && !t->failed) {
+        static const char blank[64];
+        const size_t len = t->len;
+        ecg_text_add(t, blank, n);
+        t->len = len;
+    }
+    return t->failed ? NULL : t->at + t->len;
+}
+
+static void filled(ecg_text *t, char *end)
+{
+    t->len = (size_t)(end - t->at);
+    *end = 0;
+}
+
+/* Returns the end. */
+static char *digits(char *out, uint64_t left, int least)
+{
+    char back[24], *at = back + sizeof back;
     do
-        back[n++] = (char)('0' + left % 10);
-    while ((left /= 10) || n < (size_t)least);
+        *--at = (char)('0' + left % 10);
+    while ((left /= 10));
+    while (back + sizeof back - at < least)
+        *--at = '0';
+    const size_t n = (size_t)(back + sizeof back - at);
+    memcpy(out, at, n);
+    return out + n;
+}
+
+static char *whole(char *out, int64_t x)
+{
     if (x < 0)
-        out[at++] = '-';
-    while (n)
-        out[at++] = back[--n];
-    return at;
+        *out++ = '-';
+    return digits(out, x < 0 ? 0 - (uint64_t)x : (uint64_t)x, 1);
+}
+
+static char *fixed(char *out, double x, int decimals)
+{
+    const int64_t scaled = ecg_nearest_int(x * power[decimals]);
+    if (scaled < 0)
+        *out++ = '-';
+    char *end = digits(out, scaled < 0 ? 0 - (uint64_t)scaled : (uint64_t)scaled, decimals + 1);
+    if (!decimals)
+        return end;
+    memmove(end - decimals + 1, end - decimals, (size_t)decimals);
+    end[-decimals] = '.';
+    return end + 1;
 }
 
 void ecg_fixed(char out[32], double x, int decimals)
 {
-    const int64_t scaled = ecg_nearest_int(x * power[decimals]);
-    char all[32];
-    const size_t n = digits(all, scaled < 0 ? -scaled : scaled, decimals + 1);
-    size_t at = 0;
-    if (scaled < 0)
-        out[at++] = '-';
-    memcpy(out + at, all, n - (size_t)decimals);
-    at += n - (size_t)decimals;
-    if (decimals) {
-        out[at++] = '.';
-        memcpy(out + at, all + n - (size_t)decimals, (size_t)decimals);
-        at += (size_t)decimals;
-    }
-    out[at] = 0;
+    *fixed(out, x, decimals) = 0;
 }
 
 double ecg_rounded(double x, int decimals)
@@ -48,24 +72,27 @@ double ecg_rounded(double x, int decimals)
 
 void ecg_row_text(ecg_text *t, const char *s)
 {
-    if (s && strpbrk(s, ",\"\n\r")) {
+    const size_t len = s ? strcspn(s, ",\"\n\r") : 0;
+    if (s && s[len]) {
         ecg_text_add(t, "\"", 1);
         for (; *s; s++)
             ecg_text_add(t, *s == '"' ? "\"\"" : s, *s == '"' ? 2 : 1);
         ecg_text_add(t, "\",", 2);
         return;
     }
-    if (s)
-        ecg_text_add(t, s, strlen(s));
+    if (len)
+        ecg_text_add(t, s, len);
     ecg_text_add(t, ",", 1);
 }
 
 void ecg_row_int(ecg_text *t, int64_t x)
 {
-    char s[32];
-    size_t n = digits(s, x, 1);
-    s[n++] = ',';
-    ecg_text_add(t, s, n);
+    char *end = room_for(t, 24);
+    if (!end)
+        return;
+    end = whole(end, x);
+    *end++ = ',';
+    filled(t, end);
 }
 
 void ecg_row_id(ecg_text *t, int64_t x)
@@ -78,15 +105,13 @@ void ecg_row_id(ecg_text *t, int64_t x)
 
 void ecg_row_fixed(ecg_text *t, double x, int decimals)
 {
-    if (isnan(x)) {
-        ecg_text_add(t, ",", 1);
+    char *end = room_for(t, 32);
+    if (!end)
         return;
-    }
-    char s[34];
-    ecg_fixed(s, x, decimals);
-    const size_t n = strlen(s);
-    s[n] = ',';
-    ecg_text_add(t, s, n + 1);
+    if (!isnan(x))
+        end = fixed(end, x, decimals);
+    *end++ = ',';
+    filled(t, end);
 }
 
 /* Days to civil date (proleptic Gregorian), after H. Hinnant's public-domain algorithm. */
@@ -132,12 +157,14 @@ void ecg_row_time(ecg_text *t, int64_t seconds)
         ecg_text_add(t, ",", 1);
         return;
     }
-    char s[20];
+    char *s = room_for(t, 20);
+    if (!s)
+        return;
     const int of_day = (int)(((seconds % 86400) + 86400) % 86400);
     date_text(s, seconds);
     s[10] = ' ', s[13] = s[16] = ':', s[19] = ',';
     two(s + 11, of_day / 3600), two(s + 14, of_day / 60 % 60), two(s + 17, of_day % 60);
-    ecg_text_add(t, s, 20);
+    filled(t, s + 20);
 }
 
 void ecg_row_end(ecg_text *t)

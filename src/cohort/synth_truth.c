@@ -20,7 +20,7 @@ void ecg_synth_latent_header(ecg_text *t)
 static void number(ecg_text *t, double x)
 {
     const double size = abs_of(x);
-    ecg_row_fixed(t, x, x == floor(x) ? 0 : size >= 1000 ? 1 : size >= 10 ? 3 : size >= 0.1 ? 4 : 6);
+    ecg_row_fixed(t, x, x == (double)(int64_t)x ? 0 : size >= 1000 ? 1 : size >= 10 ? 3 : size >= 0.1 ? 4 : 6);
 }
 
 static void latent_row(ecg_text *t, int64_t study_id, const ecg_course *c, const ecg_recording *r, const ecg_visit *v, const ecg_take *take)
