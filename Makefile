@@ -56,7 +56,8 @@ $(B)/ecgraft: $(TOOL_OBJ) $(B)/libecgraft.a
 # ---- tests
 $(B)/test/%: $(B)/obj/test/%.o $(B)/libecgraft.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) -o $@ $< $(B)/libecgraft.a $(LIBS) -lcmocka
+	$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(B)/libecgraft.a $(LIBS) -lcmocka
+$(B)/test/cohort/test_synth_waveform: $(B)/obj/test/cohort/delineate.o
 $(B)/test/golden/golden: $(GOLDEN_OBJ) $(B)/libecgraft.a
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -o $@ $(GOLDEN_OBJ) $(B)/libecgraft.a $(LIBS)
@@ -75,6 +76,14 @@ test-data: $(B)/test/ecg/test_data
 	@$(B)/test/ecg/test_data $(DATA)
 check: all
 	@B=$(B) CC="$(CC)" sh test/check.sh
+
+# ---- real beside synthetic: the tables of docs/realism.md
+$(B)/bench/realism: $(B)/obj/bench/realism.o $(B)/obj/test/cohort/delineate.o $(B)/libecgraft.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+$(B)/obj/bench/%.o: CFLAGS_ALL += -Itest
+realism: $(B)/bench/realism
+	@$(B)/bench/realism $(DATA)
 
 # ---- fuzzing: clang's libFuzzer; the same files run over the stored corpus in `make test` (fuzz/replay.c)
 $(B)/fuzz/%: fuzz/%.c $(B)/libecgraft.a
@@ -119,5 +128,5 @@ install: all
 clean:
 	rm -rf build build-*
 
-.PHONY: all tests test test-golden test-data check fuzz replays clean demo deps deps-test install
+.PHONY: all tests test test-golden test-data check realism fuzz replays clean demo deps deps-test install
 .SECONDARY:

@@ -47,11 +47,11 @@ static void intervals(ecg_take *t, maker *k)
     const ecg_visit *v = k->v;
     const ecg_draws *d = &k->take;
     const double block = when(ecg_draw_uniform(&k->person, ECG_S_TRAIT, TRAIT_avb) < ecg_logistic(-2.9 + 0.06 * (p->age - 68) + 0.5 * p->af));
-    SET(PR, clip(152 + 16 * PERSON(PR) + term(PR_ms, "age", 0.28 * k->a) + term(PR_ms, "hr", -0.12 * (v->hr - 72)) + term(PR_ms, "K", 11 * above(v->K - 5.2))
+    SET(PR, clip(158 + 16 * PERSON(PR) + term(PR_ms, "age", 0.28 * k->a) + term(PR_ms, "hr", -0.12 * (v->hr - 72)) + term(PR_ms, "K", 11 * above(v->K - 5.2))
                      + term(PR_ms, "dig", 14 * p->dig) + term(PR_ms, "bb", 6 * p->bb) + term(PR_ms, "bmi", 0.15 * (p->bmi - 28))
                      + term(PR_ms, "hypot", 4 * p->hypot) + term(PR_ms, "Mg", 5 * above(1.75 - v->Mg)) + term(PR_ms, "avblock", 48 * block),
                  105, 330));
-    k->narrow = 88 + 5 * PERSON(QRS) + term(QRS_ms, "male", 5 * p->male) + term(QRS_ms, "lvm", 6 * above(p->lvm)) + term(QRS_ms, "hfr", 6 * p->hfr)
+    k->narrow = 84 + 5 * PERSON(QRS) + term(QRS_ms, "male", 5 * p->male) + term(QRS_ms, "lvm", 6 * above(p->lvm)) + term(QRS_ms, "hfr", 6 * p->hfr)
                 + term(QRS_ms, "K", 9 * above(v->K - 5.6)) + term(QRS_ms, "qtd", 1.2 * p->qtd);
     double duration = k->narrow + term(QRS_ms, "rbbb", 36 * p->rbbb);
     if (k->wide) {
@@ -63,7 +63,7 @@ static void intervals(ecg_take *t, maker *k)
     t->onset = k->wide ? -60 : -37 * k->pace; /* 2.3 widths before the centre of the first bump */
     t->j_point = t->onset + t->QRSd;
     const double iCa = v->iCa - 1.20;
-    const double QTc = clip(412 + 11 * PERSON(QTc) + term(QTc_ms, "male", 10 * (1 - p->male)) + term(QTc_ms, "age", 0.25 * k->a)
+    const double QTc = clip(402 + 11 * PERSON(QTc) + term(QTc_ms, "male", 10 * (1 - p->male)) + term(QTc_ms, "age", 0.25 * k->a)
                                 + term(QTc_ms, "qtd", 22 * p->qtd) + term(QTc_ms, "hfe", 8 * v->hfe) + term(QTc_ms, "lvm", 6 * p->lvm)
                                 + term(QTc_ms, "Mg", 20 * above(1.75 - v->Mg)) + term(QTc_ms, "sepss", 6 * v->sepss) + term(QTc_ms, "dig", -14 * p->dig)
                                 + term(QTc_ms, "alc", 5 * p->alc) + term(QTc_ms, "hypot", 4.5 * p->hypot)
