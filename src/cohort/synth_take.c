@@ -192,7 +192,7 @@ static void st_segment(ecg_take *t, const maker *k)
     ecg_vec3 st = pull(k, ECG_ON_ST_mV, "stemi", t->stm, territory[(int)v->terr]);
     st = vec3_add(st, pull(k, ECG_ON_ST_mV, "ischaemia", -t->isc, vec3(0.75, 0.5, -0.45)));
     st = vec3_add(st, pull(k, ECG_ON_ST_mV, "dig", -t->scoop, vec3(0.8, 0.6, -0.1)));
-    st = vec3_add(st, pull(k, ECG_ON_ST_mV, "lvm", -t->strain, vec3(0.9, 0.3, -0.35)));
+    st = vec3_add(st, pull(k, ECG_ON_ST_mV, "lvm", -t->strain, vec3(0.9, 0.3, 0.35)));
     st = vec3_add(st, pull(k, ECG_ON_ST_mV, "K", -0.05 * above(3.5 - v->K), vec3(0.6, 0.5, -0.3)));
     st = vec3_add(st, pull(k, ECG_ON_ST_mV, "pes", 0.03 * v->pes, vec3(-0.3, 0.1, -0.2)));
     st = vec3_add(st, vec3_scale(0.012, vec3(NORMAL(TAKE, STx), NORMAL(TAKE, STy), -SIZE(TAKE, STz))));
@@ -218,7 +218,7 @@ static void t_and_u_wave(ecg_take *t, const maker *k)
     SET(ta, ecg_exp(0.22 * PERSON(ta)) * factor(T_factor, "age", 1 - 0.0045 * k->a) * factor(T_factor, "male", 0.84 + 0.24 * p->male)
                 * factor(T_factor, "K", t->kT) * (1 - worn));
     ecg_vec3 wave = vec3_scale(t->ta, vec3(0.38, 0.15, -0.23));
-    wave = vec3_add(wave, pull(k, ECG_ON_T_mV, "lvm", -0.17 * above(p->lvm - 0.55), vec3(1, 0.35, -0.45)));
+    wave = vec3_add(wave, pull(k, ECG_ON_T_mV, "lvm", -0.17 * above(p->lvm - 0.55), vec3(1, 0.35, 0.35)));
     wave = vec3_add(wave, pull(k, ECG_ON_T_mV, "nstemi", -0.16 * v->nstemi * min_of(v->mis, 2), vec3(0.75, 0.5, -0.8)));
     wave = vec3_add(wave, pull(k, ECG_ON_T_mV, "stemi", 0.54 * t->stm, territory[(int)v->terr]));
     wave = vec3_add(wave, pull(k, ECG_ON_T_mV, "cad", -0.10 * p->cad * (0.4 + 0.4 * p->omi), vec3(0.7, 0.5, -0.2)));
