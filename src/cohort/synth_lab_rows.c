@@ -9,7 +9,7 @@
 #include "cohort/synth_rows.h"
 #include "cohort/synth_tables.h"
 
-enum { MINUTE = 60, OTHER_FLUID = 5 /* tube number */, REPEAT = 6 };
+enum { MINUTE = 60, OTHER_FLUID = 5 /* tube number */, REPEAT = 6, TUBES = 7 };
 
 /* Tests of other fluids: two with labels of their own, one that shares its label with a blood test. */
 static const struct {
@@ -23,19 +23,23 @@ typedef struct {
     const ecg_course *c;
     const ecg_stay *stay;
     int64_t next_id;
+    int64_t specimen[TUBES]; /* -1: not drawn yet */
+    double store;            /* minutes from blood to result, of the first tube */
     char provider[16];
 } lab_writer;
 
-/* Specimen: a hash of visit and tube in the range of MIMIC's numbers. */
-static int64_t specimen(const lab_writer *w, uint32_t tube)
+/* A hash of visit and tube in the range of MIMIC's numbers. */
+static int64_t specimen(lab_writer *w, uint32_t tube)
 {
-    const ecg_draws d = ecg_synth_draws(w->s, w->c->p.ordinal, w->stay->number);
-    return (int64_t)(ecg_draw_uniform2(&d, ECG_S_LAB, ECG_LAB_TUBES + tube) * 1e8);
+    if (w->specimen[tube] < 0) {
+        const ecg_draws d = ecg_synth_draws(w->s, w->c->p.ordinal, w->stay->number);
+        w->specimen[tube] = (int64_t)(ecg_draw_uniform2(&d, ECG_S_LAB, ECG_LAB_TUBES + tube) * 1e8);
+    }
+    return w->specimen[tube];
 }
 
 static void begin_row(lab_writer *w, uint32_t tube, int itemid, int64_t time)
 {
-    const ecg_draws draws = ecg_synth_draws(w->s, w->c->p.ordinal, w->stay->number), *d = &draws;
     ecg_row_int(w->t, w->next_id++);
     ecg_row_int(w->t, w->c->subject_id);
     ecg_row_id(w->t, w->stay->hadm_id);
@@ -43,7 +47,7 @@ static void begin_row(lab_writer *w, uint32_t tube, int itemid, int64_t time)
     ecg_row_int(w->t, itemid);
     ecg_row_text(w->t, w->provider);
     ecg_row_time(w->t, time);
-    ecg_row_time(w->t, time + (int64_t)(MINUTE * (20 + 50 * UNIFORM(CAL, store) + 3 * tube)));
+    ecg_row_time(w->t, time + (int64_t)(MINUTE * (w->store + 3 * tube)));
 }
 
 static void limit_field(ecg_text *t, double x)
@@ -139,6 +143,9 @@ void ecg_synth_lab_rows(ecg_sheaf *f, const ecg_synth *s, const ecg_course *c, c
     lab_writer w = {.t = &f->rows[ECG_TABLE_labevents], .s = s, .c = c, .stay = stay, .next_id = (int64_t)65536 * (16 * (int64_t)c->p.ordinal + stay->number)};
     const ecg_draws draws = ecg_synth_draws(s, c->p.ordinal, stay->number), *d = &draws;
     uint32_t who = (uint32_t)(UNIFORM(WORDS, provider) * 2000);
+    w.store = 20 + 50 * UNIFORM(CAL, store);
+    for (int i = 0; i < TUBES; i++)
+        w.specimen[i] = -1;
     snprintf(w.provider, sizeof w.provider, "P%02u%c%c%u", who % 97, (char)('A' + who % 23), (char)('A' + who / 23 % 25), who % 10);
     double value[ECG_LAB_TESTS];
     ecg_synth_labs(value, s, &c->p, &stay->v);

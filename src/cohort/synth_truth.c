@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT
  * synth_truth.c: what no hospital has: the latent variables behind each recording, what each cause did to it, true against coded. */
-#include <math.h>
-#include <string.h>
 
 #include "cohort/synth_rows.h"
 #include "cohort/synth_tables.h"
@@ -46,13 +44,14 @@ static void latent_row(ecg_text *t, int64_t study_id, const ecg_course *c, const
 static void effect_rows(ecg_text *t, const ecg_recording *r, const ecg_effects *f)
 {
     for (int i = 0; i < f->n; i++) {
-        const char *on = ecg_synth_parameters[f->row[i].on];
-        const bool factor = strstr(on, "_factor") != NULL, fine = factor || strstr(on, "_mV") || strstr(on, "_share");
+        const int on = f->row[i].on;
+        const bool factor = on == ECG_ON_P_factor || on == ECG_ON_QRS_factor || on == ECG_ON_T_factor;
+        const bool fine = factor || on == ECG_ON_T_width_share || on == ECG_ON_ST_mV || on == ECG_ON_T_mV || on == ECG_ON_U_mV;
         if (ecg_nearest_int((f->row[i].delta - (factor ? 1 : 0)) * (fine ? 1e4 : 100)) == 0)
             continue;
         ecg_row_int(t, r->study_id);
         ecg_row_text(t, f->row[i].cause);
-        ecg_row_text(t, on);
+        ecg_row_text(t, ecg_synth_parameters[on]);
         ecg_row_fixed(t, f->row[i].delta, fine ? 4 : 2);
         ecg_row_end(t);
     }

@@ -152,8 +152,10 @@ static int same_records(const char *dir, const char *other)
 static void same_patient_in_every_cohort(void **state)
 {
     (void)state;
-    const char *twenty = write_cohort("twenty", plain(), 1, 20, 1), *hundred = write_cohort("hundred", plain(), 1, 100, 2);
-    const char *slice = write_cohort("slice", plain(), 15, 20, 1);
+    ecg_synth_options o = plain();
+    o.patients = 100; /* twins are chosen in the whole cohort */
+    const char *twenty = write_cohort("twenty", o, 1, 20, 1), *hundred = write_cohort("hundred", o, 1, 100, 2);
+    const char *slice = write_cohort("slice", o, 15, 20, 1);
     for (int t = 0; t < ECG_TABLES; t++) {
         size_t few, many, part;
         char *a = content(twenty, table_path[t], &few), *b = content(hundred, table_path[t], &many), *c = content(slice, table_path[t], &part);
@@ -637,6 +639,13 @@ static void wrong_wishes_are_refused(void **state)
     }
     o = plain();
     o.noise = NAN;
+    assert_int_equal(ecg_synth_write(dir, &o, NULL, NULL, &err), ECG_EARG);
+    o = plain();
+    o.twins = -1;
+    assert_int_equal(ecg_synth_write(dir, &o, NULL, NULL, &err), ECG_EARG);
+    o = plain();
+    o.last = 10;
+    o.patients = 9;
     assert_int_equal(ecg_synth_write(dir, &o, NULL, NULL, &err), ECG_EARG);
     static int16_t samples[SAMPLES][LEADS];
     o = plain();
