@@ -109,8 +109,7 @@ void ecg_synth_coding(ecg_coding *c, const ecg_synth *s, const ecg_patient *p, c
     CODES(X)
 #undef X
     for (i = 0; i < ECG_CODES; i++) {
-        const bool missed = ecg_draw_uniform(&d, ECG_S_CODE, (uint32_t)i) >= ecg_synth_codes[i].sensitivity;
-        const bool invented = ecg_draw_uniform2(&d, ECG_S_CODE, (uint32_t)i) < ecg_synth_codes[i].false_rate;
-        c->coded[i] = c->truth[i] ? !missed : invented;
+        c->coded[i] = c->truth[i] ? ecg_draw_uniform(&d, ECG_S_CODE, (uint32_t)i) < ecg_synth_codes[i].sensitivity
+                                  : ecg_draw_uniform2(&d, ECG_S_CODE, (uint32_t)i) < ecg_synth_codes[i].false_rate;
     }
 }

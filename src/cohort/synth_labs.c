@@ -46,11 +46,11 @@ double ecg_synth_upper_limit(int test, const ecg_patient *p)
     return test == ECG_LAB_troponin ? 0.0135 : high;
 }
 
-/* What the analyser reads: the true value with analytic and time-lag noise. */
-static void measure(double x[ECG_LAB_TESTS], const ecg_visit *v, const ecg_draws *d)
+/* What the analyser reads: the true value with analytic and time-lag noise. Without noise, and of no use, what nobody ordered. */
+static void measure(double x[ECG_LAB_TESTS], const bool ordered[ECG_LAB_TESTS], const ecg_visit *v, const ecg_draws *d)
 {
-#define error_of(test) ecg_draw_normal(d, ECG_S_LAB, ECG_LAB_##test)
-#define spread(test, size) ecg_exp((size) * error_of(test))
+#define error_of(test) (ordered[ECG_LAB_##test] ? ecg_draw_normal(d, ECG_S_LAB, ECG_LAB_##test) : 0)
+#define spread(test, size) (ordered[ECG_LAB_##test] ? ecg_exp((size) * error_of(test)) : 1)
     x[ECG_LAB_potassium] = v->K + 0.12 * error_of(potassium);
     x[ECG_LAB_sodium] = v->Na + 0.6 * error_of(sodium);
     x[ECG_LAB_chloride] = 103 + 0.75 * (v->Na - 139) - 0.55 * (v->hco3 - 25) + 1.5 * error_of(chloride);
@@ -118,7 +118,7 @@ void ecg_synth_labs(double value[ECG_LAB_TESTS], const ecg_synth *s, const ecg_p
     bool ordered[ECG_LAB_TESTS];
     find_orders(ordered, p, v, &d);
     value[ECG_LAB_anion_gap] = 0;
-    measure(value, v, &d);
+    measure(value, ordered, v, &d);
     for (int i = 0; i < ECG_LAB_TESTS; i++)
         value[i] = ordered[i] ? ecg_rounded(value[i], ecg_synth_tests[i].decimals) : NAN;
     const bool whole = ordered[ECG_LAB_potassium] && ordered[ECG_LAB_sodium] && ordered[ECG_LAB_chloride] && ordered[ECG_LAB_bicarbonate];

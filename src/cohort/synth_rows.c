@@ -6,6 +6,8 @@
 
 #include "cohort/synth_model.h"
 
+static const char pairs[] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748495051525354555657585960616263646566"
+                            "676869707172737475767778798081828384858687888990919293949596979899";
 static const double power[7] = {1, 10, 100, 1000, 10000, 100000, 1000000};
 
 /* At least n bytes behind t->at + t->len, and one for the final 0; NULL: out of memory. */
@@ -30,9 +32,12 @@ static void filled(ecg_text *t, char *end)
 static char *digits(char *out, uint64_t left, int least)
 {
     char back[24], *at = back + sizeof back;
-    do
-        *--at = (char)('0' + left % 10);
-    while ((left /= 10));
+    for (; left >= 100; left /= 100)
+        at = memcpy(at - 2, &pairs[2 * (left % 100)], 2);
+    if (left >= 10)
+        at = memcpy(at - 2, &pairs[2 * left], 2);
+    else
+        *--at = (char)('0' + left);
     while (back + sizeof back - at < least)
         *--at = '0';
     const size_t n = (size_t)(back + sizeof back - at);
