@@ -134,6 +134,90 @@ static void add(group *g, const float *mv, int64_t n)
     g->n++;
 }
 
+/* ---- two cardiologists ---------------------------------------------------------------------------------------------------- */
+
+enum { BY_HAND = 3 };
+static double by_hand[BY_HAND][MOST], found[BY_HAND][MOST]; /* PR, QRS, QT of LUDB's recordings in sinus rhythm, ms */
+static int compared;
+
+/* Medians over the beats of an annotation file of one lead: ( p ) ( N ) ( t ) with the types of WFDB. NAN: not marked. */
+static void read_hand(double out[BY_HAND], const char *path)
+{
+    double every[BY_HAND][BEATS], p_on = NAN, qrs_on = NAN, open = NAN;
+    int n[BY_HAND] = {0}, wave = 0;
+    int64_t time = 0;
+    ecg_bytes b;
+    ecg_err err;
+    for (int i = 0; i < BY_HAND; i++)
+        out[i] = NAN;
+    if (ecg_file_read(&b, path, &err))
+        return;
+    for (size_t i = 0; i + 1 < b.len; i += 2) {
+        const int word = b.at[i] | b.at[i + 1] << 8, type = word >> 10;
+        if (word == 0 || type >= 59) /* the end; SKIP and texts do not occur here */
+            break;
+        time += word & 1023;
+        const double ms = (double)time * 1000 / RATE;
+        int which = -1;
+        double value = 0;
+        if (type == 39) {
+            open = ms;
+            wave = 0;
+        } else if (type == 24) {
+            p_on = open;
+        } else if (type == 1) {
+            which = 0;
+            value = open - p_on;
+            qrs_on = open;
+            wave = 1;
+        } else if (type == 27) {
+            wave = 2;
+        } else if (type == 40 && wave) {
+            which = wave;
+            value = ms - qrs_on;
+            p_on = NAN;
+        }
+        if (which >= 0 && value > 0 && value < 700 && n[which] < BEATS)
+            every[which][n[which]++] = value;
+    }
+    ecg_bytes_free(&b);
+    for (int i = 0; i < BY_HAND; i++)
+        out[i] = n[i] ? quantile(every[i], n[i], 0.5) : NAN;
+}
+
+static void compare_with_hand(const group *g, const char *header)
+{
+    char path[1000];
+    snprintf(path, sizeof path, "%.*sii", (int)(strlen(header) - 3), header);
+    if (compared == MOST)
+        return;
+    double hand[BY_HAND];
+    read_hand(hand, path);
+    for (int i = 0; i < BY_HAND; i++) {
+        by_hand[i][compared] = hand[i];
+        found[i][compared] = g->figure[1 + i][g->n - 1];
+    }
+    compared++;
+}
+
+static void print_hand(void)
+{
+    if (!compared)
+        return;
+    printf("\n| against two cardiologists (LUDB, lead II) | n | median absolute difference, ms | median difference, ms |\n|---|--:|--:|--:|");
+    for (int i = 0; i < BY_HAND; i++) {
+        double difference[MOST], size[MOST];
+        int n = 0;
+        for (int k = 0; k < compared; k++) {
+            difference[k] = found[i][k] - by_hand[i][k];
+            size[k] = fabs(difference[k]);
+            n += !isnan(size[k]);
+        }
+        printf("\n| %.*s | %d | %.0f | %+.0f |", (int)strcspn(figure_name[1 + i], ","), figure_name[1 + i], n, quantile(size, compared, 0.5), quantile(difference, compared, 0.5));
+    }
+    printf("\n");
+}
+
 /* ---- real ----------------------------------------------------------------------------------------------------------------- */
 
 static void add_file(group *g, const char *path)
@@ -164,7 +248,10 @@ static void add_table(group *g, const char *data, const char *table, const char 
         if (!memmem(f.at, f.len, text, strlen(text)))
             continue;
         snprintf(path, sizeof path, "%s/%s/%.*s%s", data, folder, (int)r.len, r.at, ending);
+        const int before = g->n;
         add_file(g, path);
+        if (g->n > before && strcmp(folder, "ludb/data") == 0)
+            compare_with_hand(g, path);
     }
     ecg_csv_close(t);
 }
@@ -296,5 +383,6 @@ int main(int argc, char **argv)
     print_figures(g, groups);
     print_leads(g, groups);
     print_bands(g, groups);
+    print_hand();
     return 0;
 }

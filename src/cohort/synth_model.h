@@ -37,7 +37,7 @@
 /* axis: how far the QRS vector is turned in the frontal plane, degrees clockwise; 0 is an electrical axis near +40 */
 #define ECG_TAKE_VARIABLES(X)                                                                                                     \
     X(PR, 105, 330) X(QRSd, 60, 250) X(QTc, 330, 580) X(RSA, 0, 0.12) X(HRSD, 0, 40) X(lae, -1, 10) X(rae, 0, 10)                \
-    X(pamp, 0.05, 2.2) X(pax, -3, 3) X(PSD, 10, 27) X(volt, 0.35, 2.6) X(axis, -180, 180) X(horizontal, -180, 180) X(stm, 0, 1)  \
+    X(pamp, 0.05, 2.2) X(pax, -3, 3) X(PSD, 14, 38) X(volt, 0.35, 2.6) X(axis, -180, 180) X(horizontal, -180, 180) X(stm, 0, 1)  \
     X(isc, 0, 1) X(scoop, 0, 1) X(strain, 0, 2) X(ta, 0, 10) X(kT, 0.2, 3) X(tw, 0.5, 1.35) X(uwave, 0, 0.25) X(ppvc, 0, 0.35)   \
     X(ppac, 0, 0.25) X(fwave, 0, 1) X(spike, 0, 3) X(bw, 0, 5) X(emg, 0, 2) X(mains, 0, 2)
 
