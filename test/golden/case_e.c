@@ -59,6 +59,7 @@ void golden_e(golden_out *o, const ecg_tensors *file)
         ecg_barlow *w = ecg_barlow_new(N, E);
         if (w && dz1 && dz2) {
             const double loss = ecg_barlow_loss(dz1, dz2, w, &exec, z1, z2, N, E, lambda);
+            golden_compare_d(o, file, "lam", &lambda, 1, tolerance);
             golden_compare_d(o, file, "loss", &loss, 1, tolerance);
             golden_compare_f(o, file, "dZ1", dz1, n1, tolerance);
             golden_compare_f(o, file, "dZ2", dz2, n1, tolerance);

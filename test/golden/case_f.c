@@ -7,6 +7,7 @@
 #include "rows.h"
 
 static const double tolerance = 5e-6;
+enum { MOST = 1 << 14 }; /* columns */
 
 typedef struct {
     float *x1, *x2, *x_eval, *W, *y, *dx;
@@ -63,6 +64,11 @@ void golden_f(golden_out *o, const ecg_tensors *file)
     const char *bias = ecg_tensors_meta(file, "bias");
     if (golden_list(o, file, "dims", dims, 4) != 4)
         golden_problem(o, "dims: four numbers expected");
+    for (int i = 0; i < 4; i++)
+        if (!(dims[i] >= 1 && dims[i] <= MOST) || dims[i] != (int)dims[i])
+            golden_problem(o, "dims: %g", dims[i]);
+    if (o->problem[0])
+        return;
     ecg_exec exec;
     ecg_params table = {0};
     ecg_mlp *m = NULL;

@@ -17,16 +17,17 @@ static int group_of(golden_out *o, const char *text, const char *name)
         int used = 0;
         if (sscanf(at, "group %d:%n", &group, &used) != 1 || !used)
             continue;
-        const char *end = strpbrk(at, ";)"), *found = strstr(at, name);
+        const char *end = strpbrk(at, ";)");
         const size_t len = strlen(name);
-        if (found && (!end || found < end) && strchr(",;) ", found[len]))
-            return group;
+        for (const char *found = strstr(at, name); found && (!end || found < end); found = strstr(found + 1, name))
+            if (strchr(",: ", found[-1]) && strchr(",;) ", found[len]))
+                return group;
     }
     golden_problem(o, "%s is in no group", name);
     return 0;
 }
 
-/* A row for each tensor "NAME/init". */
+/* A row for each tensor "NAME/init"; every other tensor belongs to one of them. */
 static void declare(golden_out *o, const ecg_tensors *file, ecg_params *table)
 {
     for (int i = 0; i < ecg_tensors_count(file); i++) {
@@ -39,6 +40,13 @@ static void declare(golden_out *o, const ecg_tensors *file, ecg_params *table)
         const int row = ecg_params_declare(table, "", name, t->rank < 4 ? t->rank : 4, t->dim, 0, ECG_INIT_ZERO, 0);
         if (row >= 0)
             table->row[row].group = group_of(o, ecg_tensors_meta(file, "case"), name) & 3;
+    }
+    for (int i = 0; i < ecg_tensors_count(file); i++) {
+        const char *name = ecg_tensors_at(file, i)->name;
+        char row[64];
+        snprintf(row, sizeof row, "%.*s", (int)strcspn(name, "/"), name);
+        if (ecg_params_find(table, row) < 0)
+            golden_problem(o, "%s: no tensor %s/init", name, row);
     }
 }
 
@@ -75,11 +83,11 @@ static void adamw(golden_out *o, const ecg_tensors *file, const ecg_exec *exec)
     opt.beta1 = betas[0];
     opt.beta2 = betas[1];
     declare(o, file, &table);
-    if (ecg_params_alloc(&table, true, NULL))
+    if (!o->problem[0] && ecg_params_alloc(&table, true, NULL))
         golden_problem(o, "out of memory");
     for (int i = 0; i < table.n && !o->problem[0]; i++)
         read_row(o, file, &table.row[i], "init", table.value);
-    const int steps = (int)golden_number(o, file, "steps");
+    const double steps = golden_number(o, file, "steps");
     for (int s = 1; s <= steps && !o->problem[0]; s++) {
         char what[32];
         snprintf(what, sizeof what, "grad%d", s);

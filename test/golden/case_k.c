@@ -54,11 +54,11 @@ static void compare_taps(golden_out *o, const ecg_tensors *file, const ecg_resam
     const char *names[2] = {"fir_left", "fir_right"};
     for (int side = 0; side < 2 && x && y && taps; side++) {
         const ecg_tensor *want = ecg_tensors_find(file, names[side]);
-        if (!want || want->count > N / 2 - ratio - 1) {
+        if (!want || want->count < 1 || want->count > N / 2 - ratio - 2) {
             golden_problem(o, "no tensor %s, or too long", names[side]);
             break;
         }
-        for (int64_t i = 0; i < want->count; i++) {
+        for (int64_t i = 0; i <= want->count; i++) { /* one more than the file has: it must be 0 */
             const int64_t at = side ? n + 1 + i : n - i;
             x[at] = 1;
             ecg_resample(y, x, N, r);
@@ -66,6 +66,8 @@ static void compare_taps(golden_out *o, const ecg_tensors *file, const ecg_resam
             taps[i] = y[t];
         }
         golden_compare_d(o, file, names[side], taps, want->count, tolerance);
+        if (taps[want->count] != 0)
+            golden_problem(o, "%s: %lld values, the filter has more", names[side], (long long)want->count);
     }
     free(x);
     free(y);
@@ -107,7 +109,7 @@ void golden_k(golden_out *o, const ecg_tensors *file)
     const int leads_in = lead_order(in, o, file, "lead_order_in"), leads_out = lead_order(out, o, file, "lead_order_out");
     int64_t count = 0;
     double *counts = golden_double(o, file, "counts", &count);
-    if (!shape || !clean || shape->rank != 2 || shape->dim[1] != leads_in || !(gain > 0))
+    if (!shape || !clean || shape->rank != 2 || clean->rank != 2 || shape->dim[1] != leads_in || clean->dim[1] != leads_in || clean->dim[0] < 1 || !(gain > 0))
         golden_problem(o, "counts (samples, leads), cleaned_mV, or the gain are not there");
     if (o->problem[0]) {
         free(counts);

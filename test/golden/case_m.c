@@ -55,7 +55,9 @@ static bool training_begin(training *t, golden_out *o, const ecg_tensors *file)
     ecg_err err = {0};
     *t = (training){.B = golden_dim(o, file, "batch0/ecg", 0), .leads = golden_dim(o, file, "batch0/ecg", 1),
                     .L = golden_dim(o, file, "batch0/ecg", 2), .H = golden_dim(o, file, "init/ecg.encoder.weight", 0),
-                    .steps = (int)golden_number(o, file, "steps")};
+                    .steps = golden_dim(o, file, "loss_per_step", 0)};
+    if (t->steps != golden_number(o, file, "steps"))
+        golden_problem(o, "loss_per_step: %d values, another number of steps", t->steps);
     const double decay = golden_number(o, file, "weight_decay");
     t->opt = (ecg_adamw){.decay = {decay, decay}, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
     const ecg_encoder_config c = {.leads = t->leads, .width = t->H, .blocks = blocks_of(file), .length = t->L,
@@ -95,17 +97,17 @@ static void training_end(training *t)
     free(t->loss);
 }
 
-static float *batch(golden_out *o, const ecg_tensors *file, int step, const char *what)
+static float *batch(golden_out *o, const ecg_tensors *file, int step, const char *what, int64_t expected)
 {
     char name[64];
     snprintf(name, sizeof name, "batch%d/%s", step, what);
-    return golden_float(o, file, name, NULL);
+    return golden_floats(o, file, name, expected);
 }
 
 /* Forward pass of the encoder over batch `step`, stored as (B, leads, L). */
 static bool encode(training *t, golden_out *o, const ecg_tensors *file, int step)
 {
-    float *ecg = batch(o, file, step, "ecg");
+    float *ecg = batch(o, file, step, "ecg", (int64_t)t->B * t->leads * t->L);
     if (!ecg)
         return false;
     for (int b = 0; b < t->B; b++)
@@ -140,11 +142,23 @@ static bool drifts(const json_t *drift, const char *name)
     return false;
 }
 
-/* A shift of an embedding that drifts because the projector's first batch norm is blind to it is what that norm keeps as running mean. */
+/* What drifts because a batch norm is blind to it, a shift of the norm's input, is what that norm keeps as running mean: a shift of an embedding
+ * before a projector, the bias of a unit that is always active before a norm of the tabular encoder. */
 static bool mean_of_drift(const json_t *drift, const char *name)
 {
-    return (strcmp(name, "proj_ecg.1.running_mean") == 0 && drifts(drift, "ecg.")) ||
-           (strcmp(name, "proj_tab.1.running_mean") == 0 && drifts(drift, "tab."));
+    int norm = 0, used = 0;
+    if ((strcmp(name, "proj_ecg.1.running_mean") == 0 && drifts(drift, "ecg.")) ||
+        (strcmp(name, "proj_tab.1.running_mean") == 0 && drifts(drift, "tab.")))
+        return true;
+    if (sscanf(name, "tab.layers.%d.running_mean%n", &norm, &used) != 1 || !used)
+        return false;
+    for (int k = 0; k < norm; k++) {
+        char bias[64];
+        snprintf(bias, sizeof bias, "tab.layers.%d.bias", k);
+        if (drifts(drift, bias))
+            return true;
+    }
+    return false;
 }
 
 static void compare_final(training *t, golden_out *o, const ecg_tensors *file)
@@ -161,6 +175,12 @@ static void compare_final(training *t, golden_out *o, const ecg_tensors *file)
             golden_problem(o, "no parameter %s", name + 6);
         else
             golden_compare_f(o, file, name, ecg_value(&t->table, row), (int64_t)t->table.row[row].count, tolerance);
+    }
+    for (int row = 0; row < t->table.n; row++) { /* all that training moves is in the file */
+        char name[128];
+        snprintf(name, sizeof name, "final/%s", t->table.row[row].name);
+        if ((!(t->table.row[row].flags & ECG_P_BUFFER) || strstr(name, ".running_")) && !ecg_tensors_find(file, name))
+            golden_problem(o, "no tensor %s", name);
     }
     json_decref(drift);
 }
@@ -210,6 +230,10 @@ static bool pretraining_ready(pretraining *p, training *t, golden_out *o, const 
         golden_problem(o, "%s", err.msg);
     if (o->problem[0] || !training_ready(t, o, file))
         return false;
+    if (ecg_mlp_out(p->project[0]) != ecg_mlp_out(p->project[1])) {
+        golden_problem(o, "projectors of different width");
+        return false;
+    }
     const size_t B = (size_t)t->B, E = (size_t)ecg_mlp_out(p->project[0]), T = (size_t)ecg_tabular_shape(p->tabular)->out;
     p->tabular_work = ecg_tabular_work_new(p->tabular, t->B, true);
     p->barlow = ecg_barlow_new(t->B, (int)E);
@@ -238,25 +262,14 @@ static void pretraining_end(pretraining *p)
     }
 }
 
-static int32_t *categories(golden_out *o, const ecg_tensors *file, int step, int64_t expected)
-{
-    char name[64];
-    int64_t n = 0;
-    snprintf(name, sizeof name, "batch%d/static_cat", step);
-    double *x = golden_double(o, file, name, &n);
-    int32_t *c = calloc((size_t)expected + 1, sizeof *c);
-    for (int64_t i = 0; x && c && i < n && i < expected; i++)
-        c[i] = (int32_t)x[i];
-    free(x);
-    return c;
-}
-
 static void pretraining_step(pretraining *p, training *t, golden_out *o, const ecg_tensors *file, int step, double lambda)
 {
     const int B = t->B, E = ecg_mlp_out(p->project[0]);
     const ecg_tabular_config *c = ecg_tabular_shape(p->tabular);
-    float *continuous = batch(o, file, step, "static");
-    int32_t *category = categories(o, file, step, (int64_t)B * c->categorical);
+    float *continuous = batch(o, file, step, "static", (int64_t)B * c->continuous);
+    char name[64];
+    snprintf(name, sizeof name, "batch%d/static_cat", step);
+    int32_t *category = golden_categories(o, file, name, B, c->categorical, c->vocabulary);
     if (continuous && category && encode(t, o, file, step)) {
         ecg_tabular_forward(p->h, p->tabular, &t->table, p->tabular_work, &t->exec, continuous, category, B, true, NULL);
         ecg_mlp_forward(p->z[0], p->project[0], &t->table, p->project_work[0], &t->exec, t->h, B, true, NULL);
@@ -283,7 +296,7 @@ static void pretrain(training *t, golden_out *o, const ecg_tensors *file)
     const double lambda = golden_number(o, file, "lam");
     t->opt.lr[0] = t->opt.lr[1] = golden_number(o, file, "lr");
     if (pretraining_ready(&p, t, o, file)) {
-        for (int step = 0; step < t->steps; step++)
+        for (int step = 0; step < t->steps && !o->problem[0]; step++)
             pretraining_step(&p, t, o, file, step, lambda);
         compare_final(t, o, file);
     }
@@ -341,8 +354,8 @@ static void finetune(training *t, golden_out *o, const ecg_tensors *file)
     ecg_mlp_work *w = ecg_mlp_work_new(head, t->B, true);
     float *x = golden_room(o, (size_t)n), *dx = golden_room(o, (size_t)n);
     if (w && x && dx && training_ready(t, o, file)) {
-        for (int step = 0; step < t->steps; step++) {
-            float *labels = batch(o, file, step, "labels");
+        for (int step = 0; step < t->steps && !o->problem[0]; step++) {
+            float *labels = batch(o, file, step, "labels", n);
             if (labels && encode(t, o, file, step)) {
                 ecg_mlp_forward(x, head, &t->table, w, &t->exec, t->h, t->B, true, NULL);
                 if (step == 0)

@@ -84,6 +84,17 @@ float *golden_float(golden_out *o, const ecg_tensors *file, const char *name, in
     return y;
 }
 
+float *golden_floats(golden_out *o, const ecg_tensors *file, const char *name, int64_t expected)
+{
+    int64_t n = 0;
+    float *x = golden_float(o, file, name, &n);
+    if (!x || n == expected)
+        return x;
+    golden_problem(o, "%s: %lld values, %lld expected", name, (long long)n, (long long)expected);
+    free(x);
+    return NULL;
+}
+
 double golden_number(golden_out *o, const ecg_tensors *file, const char *key)
 {
     const char *text = ecg_tensors_meta(file, key);
@@ -99,7 +110,7 @@ void golden_compare_d(golden_out *o, const ecg_tensors *file, const char *name, 
     double *want = golden_double(o, file, name, &n), largest = 0, worst = 0;
     if (!want)
         return;
-    if (n != count)
+    if (n != count || !n)
         golden_problem(o, "%s: %lld values, %lld computed", name, (long long)n, (long long)count);
     for (int64_t i = 0; i < n && i < count; i++) {
         if (isfinite(want[i]))
@@ -146,6 +157,9 @@ int main(int argc, char **argv)
         const int n = scandir(argv[a], &list, is_golden, alphasort);
         if (n < 0) {
             printf("skip %s: no such folder\n", argv[a]);
+            skipped++;
+        } else if (n == 0) {
+            printf("skip %s: no file *.safetensors in it\n", argv[a]);
             skipped++;
         }
         for (int i = 0; i < n; i++) {

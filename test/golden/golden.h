@@ -22,6 +22,7 @@ void golden_problem(golden_out *o, const char *fmt, ...) __attribute__((format(p
 /* A tensor's values as float or double, malloc'ed, whatever its dtype; NULL and a problem if there is none. */
 float *golden_float(golden_out *o, const ecg_tensors *file, const char *name, int64_t *count);
 double *golden_double(golden_out *o, const ecg_tensors *file, const char *name, int64_t *count);
+float *golden_floats(golden_out *o, const ecg_tensors *file, const char *name, int64_t expected); /* NULL and a problem for another count */
 double golden_number(golden_out *o, const ecg_tensors *file, const char *meta_key); /* a number in the metadata */
 
 /* One per letter, in case_<letter>.c. */

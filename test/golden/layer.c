@@ -22,6 +22,8 @@ bool golden_s4_open(golden_s4 *g, golden_out *o, const ecg_tensors *file, const 
     for (int i = 0; i < 4; i++)
         if (count[i] != (int64_t)H * pairs * 2)
             golden_problem(o, "%s%s does not fit %s", prefix, names[i], c_name);
+    if (count[5] != (int64_t)g->directions * H * pairs * 2)
+        golden_problem(o, "%s is not (directions, H, N/2, 2)", c_name);
     if (count[4] != H || L < 1)
         golden_problem(o, "log_dt or the length does not fit %s", c_name);
     g->s = (ecg_s4){.H = H, .N = 2 * pairs, .L = L, .w = g->own[0], .B = g->own[1], .P = g->own[2], .Q = g->own[3], .log_dt = g->own[4]};

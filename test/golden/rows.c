@@ -3,6 +3,7 @@
 #include "rows.h"
 
 #include <jansson.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,13 +55,13 @@ void golden_compare_buffers(golden_out *o, const ecg_tensors *file, const ecg_pa
     }
 }
 
-/* Largest absolute value of a tensor; 0 and a problem if there is none. */
+/* Largest absolute value of a tensor, infinite with a NAN in it; 0 and a problem if there is none. */
 static double largest_of(golden_out *o, const ecg_tensors *file, const char *name)
 {
     int64_t n = 0;
     double *x = golden_double(o, file, name, &n), largest = 0;
     for (int64_t i = 0; x && i < n; i++)
-        largest = fmax(largest, fabs(x[i]));
+        largest = isnan(x[i]) ? INFINITY : fmax(largest, fabs(x[i]));
     free(x);
     return largest;
 }
@@ -77,9 +78,12 @@ static void keep(golden_out *o, const char *name, double error, double tolerance
 }
 
 /* A gradient that is zero by symmetry: small against the scale of the others. */
-static void compare_noise(golden_out *o, const char *name, const float *got, size_t count, double scale, double tolerance)
+static void compare_noise(golden_out *o, const ecg_tensors *file, const char *name, const float *got, size_t count, double scale, double tolerance)
 {
     double worst = 0;
+    const ecg_tensor *t = ecg_tensors_find(file, name);
+    if (t && (size_t)t->count != count)
+        golden_problem(o, "%s: %lld values, %zu computed", name, (long long)t->count, count);
     for (size_t i = 0; i < count; i++)
         worst = isnan(got[i]) ? INFINITY : fmax(worst, fabs((double)got[i]));
     keep(o, name, worst / scale, tolerance);
@@ -99,7 +103,7 @@ void golden_compare_gradients(golden_out *o, const ecg_tensors *file, const ecg_
             if (pass == 0)
                 scale = fmax(scale, largest);
             else if (largest < 1e-9 * scale)
-                compare_noise(o, name, ecg_grad(table, i), p->count, scale, tolerance);
+                compare_noise(o, file, name, ecg_grad(table, i), p->count, scale, tolerance);
             else
                 golden_compare_f(o, file, name, ecg_grad(table, i), (int64_t)p->count, tolerance);
         }
@@ -125,7 +129,31 @@ int golden_dim(golden_out *o, const ecg_tensors *file, const char *name, int axi
         golden_problem(o, "no tensor %s with an axis %d", name, axis);
         return -1;
     }
+    if (t->dim[axis] < 1 || t->dim[axis] > INT_MAX) {
+        golden_problem(o, "%s: an axis of %lld", name, (long long)t->dim[axis]);
+        return -1;
+    }
     return (int)t->dim[axis];
+}
+
+int32_t *golden_categories(golden_out *o, const ecg_tensors *file, const char *name, int B, int columns, const int *vocabulary)
+{
+    int64_t n = 0;
+    double *x = golden_double(o, file, name, &n);
+    int32_t *c = calloc((size_t)n + 1, sizeof *c);
+    if (n != (int64_t)B * columns)
+        golden_problem(o, "%s: %lld values, %lld expected", name, (long long)n, (long long)B * columns);
+    for (int64_t i = 0; x && c && i < n && !o->problem[0]; i++) {
+        if (!(x[i] >= 0 && x[i] < vocabulary[i % columns]))
+            golden_problem(o, "%s: index %g of %d", name, x[i], vocabulary[i % columns]);
+        else
+            c[i] = (int32_t)x[i];
+    }
+    free(x);
+    if (!o->problem[0])
+        return c;
+    free(c);
+    return NULL;
 }
 
 float *golden_room(golden_out *o, size_t floats)
@@ -138,13 +166,16 @@ float *golden_room(golden_out *o, size_t floats)
 
 void golden_compare_projection(golden_out *o, const ecg_tensors *file, const float *y, const float *W, size_t n, double tolerance)
 {
-    double sum = 0, scale = 0;
-    double *want = golden_double(o, file, "loss", NULL);
+    double sum = 0, square = 0;
+    int64_t count = 0;
+    double *want = golden_double(o, file, "loss", &count);
+    if (want && count != 1)
+        golden_problem(o, "loss: %lld values, 1 computed", (long long)count);
     for (size_t i = 0; i < n; i++) {
         sum += (double)y[i] * (double)W[i];
-        scale += fabs((double)y[i] * (double)W[i]);
+        square += (double)y[i] * (double)W[i] * (double)y[i] * (double)W[i];
     }
-    if (want)
-        keep(o, "loss", fabs(sum - *want) / scale, tolerance);
+    if (want && count == 1)
+        keep(o, "loss", fabs(sum - *want) / fmax(fabs(*want), sqrt(square)), tolerance);
     free(want);
 }

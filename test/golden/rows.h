@@ -23,13 +23,17 @@ void golden_compare_gradients(golden_out *o, const ecg_tensors *file, const ecg_
 /* Numbers of a list like "[16, 24, 12]" in the metadata; how many, at most room. */
 int golden_list(golden_out *o, const ecg_tensors *file, const char *key, double *out, int room);
 
-/* A dimension of a tensor; -1 and a problem if there is none. */
+/* A dimension of a tensor; -1 and a problem if there is none, or nothing along it. */
 int golden_dim(golden_out *o, const ecg_tensors *file, const char *name, int axis);
+
+/* A tensor (B, columns) of indices, each below its column's vocabulary; NULL and a problem if it is not that. */
+int32_t *golden_categories(golden_out *o, const ecg_tensors *file, const char *name, int B, int columns, const int *vocabulary);
 
 /* float with a problem instead of NULL */
 float *golden_room(golden_out *o, size_t floats);
 
-/* sum(y W) against "loss". Terms of both signs: the error is taken relative to the sum of their absolute values. */
+/* sum(y W) against "loss". Terms of both signs may cancel: the error is taken relative to the larger of the loss and the root of the sum of
+ * their squares, which is the size that such a sum has. */
 void golden_compare_projection(golden_out *o, const ecg_tensors *file, const float *y, const float *W, size_t n, double tolerance);
 
 #endif
