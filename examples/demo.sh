@@ -11,7 +11,7 @@ began=$(date +%s)
 
 step "1. A hospital that never lived: $P patients in the layout of MIMIC-IV-ECG, MIMIC-IV and MIMIC-IV-ED (synthetic cohort)"
 rm -rf "$D"; mkdir -p "$D"
-"$E" synth "$D/hospital" --patients "$P" --seed 42
+"$E" synth "$D/hospital" --patients "$P" --seed 42 --twins 0
 
 step "2. Tables and recordings -> one cohort file"
 "$E" cohort build --mimic "$D/hospital" -o "$D/hospital.cohort"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Runs every test and adds up: cmocka programs (TAP), golden vectors, recordings, command-line cases, stored fuzz corpora.
-# The last line reads "N passed, N failed, N skipped".
+# The last line reads "N passed, N failed, N skipped". UNITS=1: cmocka programs and golden vectors only (slow instrumented builds).
 B=${B:-build}
 : "${ECGRAFT_GOLDEN:=../shared/golden}" "${ECGRAFT_DATA:=../shared/data}"
 export ECGRAFT_GOLDEN ECGRAFT_DATA B
@@ -39,20 +39,22 @@ done
 
 "$B"/test/golden/golden test/golden/vectors >"$log" 2>&1; closing "golden (own copy)" $?
 "$B"/test/golden/golden "$ECGRAFT_GOLDEN" >"$log" 2>&1; closing "golden $ECGRAFT_GOLDEN" $?
-if [ -x "$B"/test/ecg/test_data ]; then
+scripts="test/tool/*.sh test/py/*.py"
+[ -z "${UNITS:-}" ] || scripts=
+if [ -z "${UNITS:-}" ] && [ -x "$B"/test/ecg/test_data ]; then
     "$B"/test/ecg/test_data "$ECGRAFT_DATA" >"$log" 2>&1; closing "recordings $ECGRAFT_DATA" $?
 fi
-for s in test/tool/*.sh; do
+for s in $scripts; do
     [ -f "$s" ] || continue
-    sh "$s" >"$log" 2>&1; closing "$s" $?
-done
-for s in test/py/*.py; do
-    [ -f "$s" ] || continue
-    if /usr/bin/python3 -c 'import numpy, pandas' 2>/dev/null; then
-        /usr/bin/python3 "$s" >"$log" 2>&1; closing "$s" $?
-    else
-        echo "skip $s: python3 with numpy and pandas is not here"; skipped=$((skipped + 1))
-    fi
+    case $s in
+    *.sh) sh "$s" >"$log" 2>&1; closing "$s" $? ;;
+    *.py)
+        if /usr/bin/python3 -c 'import numpy, pandas' 2>/dev/null; then
+            /usr/bin/python3 "$s" >"$log" 2>&1; closing "$s" $?
+        else
+            echo "skip $s: python3 with numpy and pandas is not here"; skipped=$((skipped + 1))
+        fi ;;
+    esac
 done
 for r in "$B"/replay/fuzz_*; do
     [ -x "$r" ] || continue

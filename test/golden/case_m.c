@@ -165,7 +165,8 @@ static void compare_final(training *t, golden_out *o, const ecg_tensors *file)
 {
     const char *text = ecg_tensors_meta(file, "float32_drift");
     json_t *drift = text ? json_loads(text, 0, NULL) : NULL;
-    golden_compare_d(o, file, "loss_per_step", t->loss, t->steps, tolerance);
+    if (!(json_number_value(json_object_get(drift, "loss_max_rel")) > tolerance)) /* else the reference's own float32 run misses it */
+        golden_compare_d(o, file, "loss_per_step", t->loss, t->steps, tolerance);
     for (int i = 0; i < ecg_tensors_count(file); i++) {
         const char *name = ecg_tensors_at(file, i)->name;
         if (strncmp(name, "final/", 6) != 0 || drifts(drift, name + 6) || mean_of_drift(drift, name + 6))
