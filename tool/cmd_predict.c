@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  * cmd_predict.c: recordings to diagnoses, each with the laboratory abnormalities that the same embedding predicts. One recording after the
  * other; one that cannot be answered is reported and the rest is done. */
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "json.h"
 #include "model/bundle.h"
 #include "opt.h"
 
@@ -31,59 +31,20 @@ static int listed(int labels)
 
 /* ---- JSON ----------------------------------------------------------------------------------------------------------------------- */
 
-static json_t *number(double x)
-{
-    return isfinite(x) ? json_real(x) : json_null();
-}
-
-/* A path may hold any bytes, JSON holds UTF-8. */
-static json_t *text(const char *s)
-{
-    json_t *j = json_string(s);
-    if (j)
-        return j;
-    char *ascii = strdup(s);
-    for (char *c = ascii; c && *c; c++)
-        if ((unsigned char)*c >= 0x80)
-            *c = '?';
-    j = json_string(ascii ? ascii : "");
-    free(ascii);
-    return j;
-}
-
 static json_t *scores_json(const ecg_score *s, int n)
 {
     json_t *list = json_array();
     for (int i = 0; i < n; i++) {
         json_t *one = json_object();
-        json_object_set_new(one, "code", text(s[i].code));
-        json_object_set_new(one, "title", text(s[i].title));
-        json_object_set_new(one, "probability", number(s[i].probability));
-        json_object_set_new(one, "crop_mean_logit", number(s[i].crop_mean_logit));
-        json_object_set_new(one, "prevalence", number(s[i].prevalence));
-        json_object_set_new(one, "auroc", number(s[i].auroc));
+        json_object_set_new(one, "code", tool_json_text(s[i].code));
+        json_object_set_new(one, "title", tool_json_text(s[i].title));
+        json_object_set_new(one, "probability", tool_json_number(s[i].probability));
+        json_object_set_new(one, "crop_mean_logit", tool_json_number(s[i].crop_mean_logit));
+        json_object_set_new(one, "prevalence", tool_json_number(s[i].prevalence));
+        json_object_set_new(one, "auroc", tool_json_number(s[i].auroc));
         json_array_append_new(list, one);
     }
     return list;
-}
-
-static json_t *quality_json(const ecg_quality *q)
-{
-    json_t *warnings = json_array(), *j = json_object();
-    for (unsigned bit = 1; bit && bit <= q->warnings; bit <<= 1)
-        if (q->warnings & bit)
-            json_array_append_new(warnings, text(ecg_warning_text(bit)));
-    json_object_set_new(j, "warnings", warnings);
-    json_object_set_new(j, "leads_found", json_integer(q->leads_found));
-    json_object_set_new(j, "leads_flat", json_integer(q->leads_flat));
-    json_object_set_new(j, "leads_invalid", json_integer(q->leads_invalid));
-    json_object_set_new(j, "missing", number(q->missing));
-    json_object_set_new(j, "clipped", number(q->clipped));
-    json_object_set_new(j, "saturated", number(q->saturated));
-    json_object_set_new(j, "einthoven_mv", number(q->einthoven_mv));
-    json_object_set_new(j, "seconds", number(q->seconds));
-    json_object_set_new(j, "note", text(q->note));
-    return j;
 }
 
 /* Sentence i, malloc'ed. */
@@ -98,14 +59,12 @@ static char *sentence(const ecg_answer *a, int i)
 
 static void print_json(const char *path, const ecg_answer *a)
 {
-    json_t *j = json_object(), *sentences = json_array();
-    json_object_set_new(j, "schema", json_string("ecgraft.prediction/1"));
-    json_object_set_new(j, "statement", json_string(ECG_STATEMENT));
+    json_t *j = tool_json_answer("ecgraft.prediction/1"), *sentences = json_array();
     json_object_set_new(j, "synthetic", json_boolean(a->synthetic));
     if (a->synthetic)
         json_object_set_new(j, "note", json_string(SYNTHETIC_NOTE));
-    json_object_set_new(j, "recording", text(path));
-    json_object_set_new(j, "quality", quality_json(&a->quality));
+    json_object_set_new(j, "recording", tool_json_text(path));
+    json_object_set_new(j, "quality", tool_json_quality(&a->quality));
     json_object_set_new(j, "crops", json_integer(a->crops));
     json_object_set_new(j, "calibrated", json_boolean(a->calibrated));
     json_object_set_new(j, "laboratory_head", json_boolean(a->has_labs));
@@ -114,13 +73,11 @@ static void print_json(const char *path, const ecg_answer *a)
     json_object_set_new(j, "reasons", scores_json(a->reason, a->reasons));
     for (int i = 0; i < listed(a->diagnoses); i++) {
         char *s = sentence(a, i);
-        json_array_append_new(sentences, text(s ? s : ""));
+        json_array_append_new(sentences, tool_json_text(s ? s : ""));
         free(s);
     }
     json_object_set_new(j, "sentences", sentences);
-    json_dumpf(j, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
-    putchar('\n');
-    json_decref(j);
+    tool_json_print(j);
 }
 
 /* ---- CSV and text --------------------------------------------------------------------------------------------------------------- */
