@@ -30,7 +30,7 @@ step "6. What it is worth on patients it has never seen (synthetic cohort)"
 "$E" evaluate "$D/stage3"
 
 step "7. One ECG of the test folds, explained (synthetic cohort)"
-# the test patient whose most probable diagnosis is the most probable of all: any recording would do
+# the ECG with the most probable laboratory abnormality of all: any recording would do
 record=$(awk -F, 'NR > 1 { for (i = 4; i <= NF; i++) if ($i > best) { best = $i; study = $1 } } END { print study }' \
     "$D/stage3/predictions.labs.test.csv")
 path=$(awk -F, -v study="$record" '$2 == study { print $5 }' "$D/hospital/mimic-iv-ecg/record_list.csv")

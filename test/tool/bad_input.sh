@@ -1,25 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # The three lists of bad input, through the program: refused (1), read with a warning (0), refused by predict (4).
-E=$(cd "${B:-build}" && pwd)/ecgraft
+. test/expect.sh
+fold=-i
 T=$(mktemp -d) && trap 'rm -rf "$T"' EXIT
 cd "$T" || exit 1
-passed=0 failed=0 skipped=0
-expect() { # code, pattern in stderr or stdout ("" any), what it is, command...
-    code=$1 pattern=$2 why=$3
-    shift 3
-    "$@" >out 2>err
-    got=$?
-    if [ $got -ne "$code" ]; then
-        echo "FAIL $why: exit $got, expected $code: $(head -c 300 err)"; failed=$((failed + 1))
-    elif [ -n "$pattern" ] && ! cat out err | grep -qiE "$pattern"; then
-        echo "FAIL $why: no \"$pattern\" in: $(head -c 300 err)"; failed=$((failed + 1))
-    elif grep -qE 'Sanitizer|runtime error' err; then
-        echo "FAIL $why: $(grep -E 'Sanitizer|runtime error' err | head -n 1)"; failed=$((failed + 1))
-    else
-        passed=$((passed + 1))
-    fi
-}
 gone() { # what, file: it must not exist, nor a half-written sibling
     if ls "$2"* >/dev/null 2>&1; then echo "FAIL $1: $(ls "$2"*) was left behind"; failed=$((failed + 1)); else passed=$((passed + 1)); fi
 }

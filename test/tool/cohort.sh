@@ -1,24 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # ecgraft cohort build and describe, end to end: PTB-XL where it is, a synthetic hospital, and what is refused.
-case ${B:=build} in /*) E=$B/ecgraft ;; *) E=$PWD/$B/ecgraft ;; esac
+. test/expect.sh
 case ${ECGRAFT_DATA:=../shared/data} in /*) DATA=$ECGRAFT_DATA ;; *) DATA=$PWD/$ECGRAFT_DATA ;; esac
 T=$(mktemp -d) && trap 'rm -rf "$T"' EXIT
 cd "$T" || exit 1
-passed=0 failed=0 skipped=0
-expect() { # code, pattern in stdout or stderr ("" any), what it is, command...
-    code=$1 pattern=$2 why=$3
-    shift 3
-    "$@" >out 2>err
-    got=$?
-    if [ $got -ne "$code" ]; then
-        echo "FAIL $why: exit $got, expected $code: $(head -c 300 err)"; failed=$((failed + 1))
-    elif [ -n "$pattern" ] && ! cat out err | grep -qE -e "$pattern"; then
-        echo "FAIL $why: no \"$pattern\" in: $(cat out err | head -c 300)"; failed=$((failed + 1))
-    else
-        passed=$((passed + 1))
-    fi
-}
 says() { # pattern in the last output, what it is
     if cat out err | grep -qE -e "$1"; then passed=$((passed + 1)); else echo "FAIL $2: no \"$1\""; failed=$((failed + 1)); fi
 }

@@ -1,23 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # ecgraft plot through the program: options, exit codes, nothing left behind where it fails.
-E=$(cd "${B:-build}" && pwd)/ecgraft
+. test/expect.sh
 T=$(mktemp -d) && trap 'rm -rf "$T"' EXIT
 cd "$T" || exit 1
-passed=0 failed=0
-expect() { # code, pattern in stderr or stdout ("" any), what it is, command...
-    code=$1 pattern=$2 why=$3
-    shift 3
-    "$@" >out 2>err
-    got=$?
-    if [ $got -ne "$code" ]; then
-        echo "FAIL $why: exit $got, expected $code: $(head -c 300 err)"; failed=$((failed + 1))
-    elif [ -n "$pattern" ] && ! cat out err | grep -qE "$pattern"; then
-        echo "FAIL $why: no \"$pattern\" in: $(head -c 300 err)"; failed=$((failed + 1))
-    else
-        passed=$((passed + 1))
-    fi
-}
 check() { # what it is, test...
     why=$1
     shift

@@ -1,23 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # ecgraft synth end to end: twins on disk, slices, threads, a run that is killed, interrupted or finds the disk full, and what is refused.
-case ${B:=build} in /*) E=$B/ecgraft ;; *) E=$PWD/$B/ecgraft ;; esac
+. test/expect.sh
 T=$(mktemp -d) && trap 'umount "$T/small" 2>/dev/null; rm -rf "$T"' EXIT
 cd "$T" || exit 1
-passed=0 failed=0 skipped=0
-expect() { # code, pattern in stdout or stderr ("" any), what it is, command...
-    code=$1 pattern=$2 why=$3
-    shift 3
-    "$@" >out 2>err
-    got=$?
-    if [ $got -ne "$code" ]; then
-        echo "FAIL $why: exit $got, expected $code: $(head -c 300 err)"; failed=$((failed + 1))
-    elif [ -n "$pattern" ] && ! cat out err | grep -qE -e "$pattern"; then
-        echo "FAIL $why: no \"$pattern\" in: $(cat out err | head -c 300)"; failed=$((failed + 1))
-    else
-        passed=$((passed + 1))
-    fi
-}
 check() { # what, command...
     why=$1
     shift

@@ -1,27 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Training through the program: killed and resumed, interrupted, one and two threads, exit codes, what a run folder holds.
-E=$(cd "${B:-build}" && pwd)/ecgraft
+. test/expect.sh
+fold=-i
 T=$(mktemp -d) && trap 'rm -rf "$T"' EXIT
 cd "$T" || exit 1
-passed=0 failed=0 skipped=0
 ok() { passed=$((passed + 1)); }
 bad() { echo "FAIL $1"; failed=$((failed + 1)); }
-expect() { # code, pattern in stderr or stdout ("" any), what it is, command...
-    code=$1 pattern=$2 why=$3
-    shift 3
-    "$@" >out 2>err
-    got=$?
-    if [ $got -ne "$code" ]; then
-        bad "$why: exit $got, expected $code: $(head -c 300 err)"
-    elif [ -n "$pattern" ] && ! cat out err | grep -qiE "$pattern"; then
-        bad "$why: no \"$pattern\" in: $(head -c 300 err)"
-    elif grep -qE 'Sanitizer|runtime error' err; then
-        bad "$why: $(grep -E 'Sanitizer|runtime error' err | head -n 1)"
-    else
-        ok
-    fi
-}
 same() { # what, file, file
     if cmp -s "$2" "$3"; then ok; else bad "$1: $2 and $3 differ"; fi
 }
