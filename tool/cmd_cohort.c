@@ -130,6 +130,8 @@ static int run(int argc, char **argv)
     const int code = opt_parse(&cmd_cohort, options, argc, argv, &n, 1, 2);
     if (code >= 0)
         return code;
+    if (common.seed > UINT32_MAX)
+        return tool_usage(&cmd_cohort, "--seed %" PRId64 ": the published fold generator takes at most %" PRIu32, common.seed, UINT32_MAX);
     if (!strcmp(argv[1], "build"))
         return n > 1 ? tool_usage(&cmd_cohort, "cohort build takes no %s; the file is named with -o", argv[2]) : build();
     if (!strcmp(argv[1], "describe"))

@@ -154,6 +154,8 @@ int opt_parse(const command *c, const option *options, int argc, char **argv, in
     }
     if (common.threads < 1 || common.threads > 1024)
         return tool_usage(c, "--threads %" PRId64 ": 1 to 1024", common.threads);
+    if (common.seed < 0)
+        return tool_usage(c, "--seed %" PRId64 ": a seed is not negative", common.seed);
     *positional = n;
     if (n < min)
         return tool_usage(c, n ? "something is missing after %s" : "nothing to work on", n ? argv[n] : "");

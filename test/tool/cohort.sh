@@ -97,5 +97,7 @@ expect 2 'one of' "two sources" "$E" cohort build --ptbxl p --mimic h -o x.cohor
 expect 2 '-o' "no output" "$E" cohort build --ptbxl p
 expect 2 'roles' "a fold in two roles" "$E" cohort build --ptbxl p -o x.cohort --roles train:1-9,test:9
 expect 2 'neither' "no such verb" "$E" cohort make
+expect 2 'negative' "a negative seed" "$E" cohort build --ptbxl nowhere -o x.cohort --seed -1
+expect 2 '4294967295' "a seed that the fold generator cannot take" "$E" cohort build --ptbxl nowhere -o x.cohort --seed 4294967296
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]
