@@ -13,9 +13,10 @@ typedef struct {
 
 typedef enum { ECG_KEPT, ECG_ABSENT, ECG_BROKEN } ecg_fate;
 
-/* Appends the recordings that can be had, in order; fate (n) tells which. Writes the list OUTPUT.failures.csv if any failed (and removes an old
+/* where: the folder that the paths are below, or the zip archive that holds it. With no_waveforms nothing is read and every row is kept.
+ * Appends the recordings that can be had, in order; fate (n) tells which. Writes the list OUTPUT.failures.csv if any failed (and removes an old
  * one if none did), names it in result and counts absent and broken. ECG_EDATA when more than the options allow. */
-ecg_status ecg_attach(ecg_cohort_builder *b, uint8_t *fate, ecg_build_result *result, const ecg_contract *c, const char *folder,
+ecg_status ecg_attach(ecg_cohort_builder *b, uint8_t *fate, ecg_build_result *result, const ecg_contract *c, const char *where,
                       const ecg_recording *rec, int64_t n, const ecg_build_options *o, ecg_pool *pool, const ecg_watch *watch, ecg_err *err);
 
 /* The attrition table as JSON text: [{"step":...,"kept":...,"dropped":...}, ...]. step is plain ASCII without quotes. */

@@ -145,9 +145,9 @@ done:
 /* ---- laboratory ------------------------------------------------------------------------------------------------------------------------ */
 
 static ecg_status read_labs(float *tabular, ecg_label_table *table, int8_t **label, const ecg_visits *v, const ecg_cohort_row *row, const ecg_roles *roles,
-                            int64_t min_labs, const ecg_mimic_tables *tables, const ecg_watch *watch, ecg_err *err)
+                            int64_t min_labs, const ecg_mimic_tables *tables, ecg_pool *pool, const ecg_watch *watch, ecg_err *err)
 {
-    ecg_labs *labs = NULL;
+    ecg_lab_rows labs = {0};
     int8_t *role = malloc((size_t)v->n);
     uint8_t *training = calloc((size_t)v->patients + 1, 1);
     ecg_status st = role && training ? ECG_OK : ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " recordings", v->n);
@@ -160,16 +160,16 @@ static ecg_status read_labs(float *tabular, ecg_label_table *table, int8_t **lab
             training[v->at[i].patient] = 1;
     }
     if (!st)
-        st = ecg_labs_read(&labs, v, training, tables, watch, err);
+        st = ecg_lab_rows_read(&labs, v, training, tables->path[ECG_T_LABITEMS], tables->path[ECG_T_LABEVENTS], 3600, 3600, pool, watch, err);
     if (!st) {
-        ecg_say(watch, "laboratory: %" PRId64 " rows read, %" PRId64 " near a recording", ecg_labs_rows(labs), ecg_labs_kept(labs));
-        st = ecg_labs_features(tabular, labs, v, err);
+        ecg_say(watch, "laboratory: %" PRId64 " rows read, %" PRId64 " near a recording", labs.read, labs.n);
+        st = ecg_labs_features(tabular, &labs, v, err);
     }
     if (!st)
-        st = ecg_labs_labels(table, label, labs, v, role, min_labs, err);
+        st = ecg_labs_labels(table, label, &labs, v, role, min_labs, err);
     if (!st && table->n)
         ecg_labels_count(table, *label, v->n);
-    ecg_labs_free(labs);
+    ecg_lab_rows_clear(&labs);
     free(role);
     free(training);
     return st;
@@ -249,7 +249,7 @@ static void work_clear(work *w)
     ecg_text_clear(&w->sources);
 }
 
-static ecg_status fill(work *w, const ecg_build_options *o, const ecg_watch *watch, ecg_err *err)
+static ecg_status fill(work *w, const ecg_build_options *o, ecg_pool *pool, const ecg_watch *watch, ecg_err *err)
 {
     const ecg_visits *v = &w->visits;
     ecg_cohort_row *row = ecg_cohort_rows(w->builder);
@@ -264,7 +264,7 @@ static ecg_status fill(work *w, const ecg_build_options *o, const ecg_watch *wat
     if (!st)
         st = ecg_features_read(w->tabular, v, &w->tables, err);
     if (!st)
-        st = read_labs(w->tabular, &w->contract.table[1], &w->label[1], v, row, &w->roles, o->min_labs ? o->min_labs : MIN_LABS, &w->tables, watch, err);
+        st = read_labs(w->tabular, &w->contract.table[1], &w->label[1], v, row, &w->roles, o->min_labs ? o->min_labs : MIN_LABS, &w->tables, pool, watch, err);
     if (!st)
         ecg_say(watch, "%d diagnoses, %d lab abnormalities", w->contract.table[0].n, w->contract.table[1].n);
     if (!st && !w->contract.table[1].n) { /* a set without labels is none */
@@ -279,13 +279,13 @@ static ecg_status build(work *w, ecg_build_result *out, const ecg_build_options 
 {
     ecg_status st = ecg_roles_parse(&w->roles, o->roles ? o->roles : out->synthetic ? roles_synthetic : roles_published, err);
     if (!st)
-        st = ecg_mimic_find(&w->tables, o->folder, err);
+        st = ecg_mimic_find(&w->tables, o->from.mimic, err);
     if (!st)
         st = ecg_visits_read(&w->visits, &w->attrition, &w->tables, o->keep_uncoded, err);
     if (!st)
         st = describe_contract(&w->contract, err);
     if (!st)
-        st = ecg_cohort_create(&w->builder, o->output, &w->contract, err);
+        st = ecg_cohort_create(&w->builder, o->output, &w->contract, !o->no_waveforms, err);
     if (st)
         return st;
     const int64_t n = w->visits.n;
@@ -295,7 +295,7 @@ static ecg_status build(work *w, ecg_build_result *out, const ecg_build_options 
     ecg_attrition_add(&w->attrition, "recording is in the folder", n - out->absent, out->absent);
     ecg_attrition_add(&w->attrition, "recording is readable and long enough", w->visits.n, out->broken);
     out->patients = w->visits.patients;
-    if ((st = fill(w, o, watch, err)) || (st = list_sources(&w->sources, &w->tables, err)))
+    if ((st = fill(w, o, pool, watch, err)) || (st = list_sources(&w->sources, &w->tables, err)))
         return st;
     const char *attrition = ecg_attrition_end(&w->attrition), *sources = ecg_sources_end(&w->sources);
     if (!attrition || !sources)
@@ -307,7 +307,7 @@ static ecg_status build(work *w, ecg_build_result *out, const ecg_build_options 
 
 ecg_status ecg_cohort_build_mimic(ecg_build_result *out, const ecg_build_options *o, ecg_pool *pool, const ecg_watch *watch, ecg_err *err)
 {
-    *out = (ecg_build_result){.synthetic = is_synthetic(o->folder)};
+    *out = (ecg_build_result){.synthetic = is_synthetic(o->from.mimic)};
     work *w = calloc(1, sizeof *w);
     if (!w)
         return ecg_fail(err, ECG_ENOMEM, "no memory for a cohort");

@@ -340,7 +340,7 @@ static ecg_status build(ecg_build_result *out, ptbxl *p, const ecg_roles *roles,
     const entry **kept = malloc((size_t)p->n * sizeof *kept);
     ecg_status st = rec && fate && kept ? describe_contract(&c, err) : ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " recordings", p->n);
     if (!st)
-        st = ecg_cohort_create(&b, o->output, &c, err);
+        st = ecg_cohort_create(&b, o->output, &c, !o->no_waveforms, err);
     if (st)
         goto done;
     for (int64_t i = 0; i < p->n; i++) {
@@ -375,9 +375,9 @@ ecg_status ecg_cohort_build_ptbxl(ecg_build_result *out, const ecg_build_options
         return ecg_fail(err, ECG_EARG, "PTB-XL has recordings at 100 and at 500 Hz, not at %d", o->rate_hz);
     ecg_status st = ecg_roles_parse(&roles, o->roles ? o->roles : "train:1-8,validation:9,test:10", err);
     if (!st)
-        st = ecg_table_find(database, o->folder, NULL, "ptbxl_database.csv", err);
+        st = ecg_table_find(database, o->from.ptbxl, NULL, "ptbxl_database.csv", err);
     if (!st)
-        st = ecg_table_find(statements, o->folder, NULL, "scp_statements.csv", err);
+        st = ecg_table_find(statements, o->from.ptbxl, NULL, "scp_statements.csv", err);
     if (!st)
         st = read_statements(&p, statements, err);
     if (!st)

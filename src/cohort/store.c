@@ -283,8 +283,9 @@ struct ecg_cohort_builder {
     ecg_sha256 data;     /* of every tensor in the order of writing: it names the content */
 };
 
-ecg_status ecg_cohort_create(ecg_cohort_builder **out, const char *path, const ecg_contract *signal_contract, ecg_err *err)
+ecg_status ecg_cohort_create(ecg_cohort_builder **out, const char *path, const ecg_contract *signal_contract, bool waveforms, ecg_err *err)
 {
+    (void)waveforms;
     *out = NULL;
     ecg_cohort_builder *b = calloc(1, sizeof *b);
     if (!b)

@@ -23,7 +23,7 @@ typedef struct {
     ecg_contract contract;
     bool synthetic;
     ecg_roles roles;
-    const float *signal;         /* (n, samples, leads) */
+    const float *signal;         /* (n, samples, leads); NULL: a cohort of tables alone (--no-waveforms) */
     const float *tabular;        /* (n, columns), NAN missing; NULL if columns = 0 */
     const int8_t *label[16];     /* (n, K) by contract table */
     const uint8_t *fold, *first_in_stay;
@@ -51,7 +51,8 @@ typedef struct {
     uint8_t fold, first_in_stay;
     float quality[8];            /* valid samples, warnings bits, missing, clipped, saturated, einthoven_mv, leads found, leads flat */
 } ecg_cohort_row;
-ecg_status ecg_cohort_create(ecg_cohort_builder **out, const char *path, const ecg_contract *signal_contract, ecg_err *err);
+/* waveforms false: a cohort of tables alone, without the tensor `signal`; rows are then added with signal NULL. */
+ecg_status ecg_cohort_create(ecg_cohort_builder **out, const char *path, const ecg_contract *signal_contract, bool waveforms, ecg_err *err);
 ecg_status ecg_cohort_add(ecg_cohort_builder *b, const float *signal /* (samples, leads) */, const ecg_cohort_row *row, ecg_err *err);
 int64_t ecg_cohort_count(const ecg_cohort_builder *b);
 /* contract: with columns and tables; tabular (n, columns); label[i] (n, K of table i); rows may be patched before (fold). */

@@ -74,7 +74,7 @@ static ecg_status write_cohort(const change *x, ecg_err *err)
     float *signal = malloc(SAMPLES * LEADS * sizeof *signal), tabular[N * COLUMNS];
     int8_t label[N * K] = {1, 0, 0, 1, 0, -1, x->label, 0, 0, 0};
     assert_int_equal(ecg_roles_parse(&roles, "train:1-2,validation:3,test:4", NULL), ECG_OK);
-    assert_int_equal(ecg_cohort_create(&b, path, &c, err), ECG_OK);
+    assert_int_equal(ecg_cohort_create(&b, path, &c, true, err), ECG_OK);
     for (int i = 0; i < N; i++) {
         for (int s = 0; s < SAMPLES * LEADS; s++)
             signal[s] = (float)(i + s % 7);
@@ -202,7 +202,7 @@ static void abort_leaves_nothing(void **state)
     ecg_contract c = contract_of_the_test();
     ecg_cohort_builder *b;
     unlink(path);
-    assert_int_equal(ecg_cohort_create(&b, path, &c, NULL), ECG_OK);
+    assert_int_equal(ecg_cohort_create(&b, path, &c, true, NULL), ECG_OK);
     ecg_cohort_abort(b);
     assert_int_equal(access(path, F_OK), -1); /* the folder's removal proves that no temporary file is left either */
     ecg_contract_clear(&c);

@@ -83,7 +83,7 @@ static inline char *tiny_make(char path[256], const char *name, const tiny *t)
     float *x = malloc((size_t)t->samples * (size_t)signal.leads * sizeof *x);
     float *tab = malloc((size_t)n * TINY_COLUMNS * sizeof *tab);
     int8_t *diagnosis = malloc((size_t)n * TINY_DIAGNOSES), *lab = malloc((size_t)n * TINY_LABS);
-    if (ecg_cohort_create(&b, tiny_path(path, name), &signal, &err))
+    if (ecg_cohort_create(&b, tiny_path(path, name), &signal, true, &err))
         fail_msg("%s", err.msg);
     for (int i = 0; i < n; i++) {
         const int who = i % t->patients;

@@ -93,10 +93,10 @@ row "1,5.0,50.0,0,,,2000-01-01 00:00:00,\"{'NORM': 100.0}\",40,a,b"
 expect 1 'ptbxl_database.csv:2.*strat_fold' "fold 40" "$E" cohort build --ptbxl p -o x.cohort
 row "1,5.0,50.0,0,,,2000-01-01 00:00:00,\"{'NORM': 100.0}\",1,../../etc/passwd,b"
 expect 1 'leaves the folder' "a file name that leaves the folder" "$E" cohort build --ptbxl p -o x.cohort
-expect 2 'one of' "two sources" "$E" cohort build --ptbxl p --mimic h -o x.cohort
+expect 2 'one source' "two sources" "$E" cohort build --ptbxl p --mimic h -o x.cohort
 expect 2 '-o' "no output" "$E" cohort build --ptbxl p
 expect 2 'roles' "a fold in two roles" "$E" cohort build --ptbxl p -o x.cohort --roles train:1-9,test:9
-expect 2 'neither' "no such verb" "$E" cohort make
+expect 2 'none of' "no such verb" "$E" cohort make
 expect 2 'negative' "a negative seed" "$E" cohort build --ptbxl nowhere -o x.cohort --seed -1
 expect 2 '4294967295' "a seed that the fold generator cannot take" "$E" cohort build --ptbxl nowhere -o x.cohort --seed 4294967296
 echo "$passed passed, $failed failed, $skipped skipped"
