@@ -129,6 +129,14 @@ static void list_failure(ecg_csvw **list, ecg_build_result *result, const ecg_bu
     ecg_csvw_end(*list);
 }
 
+/* The list of an earlier build is not that of this one. */
+static void remove_old_list(const ecg_build_options *o)
+{
+    char old[512];
+    if ((size_t)snprintf(old, sizeof old, "%s.failures.csv", o->output) < sizeof old)
+        unlink(old);
+}
+
 static bool too_many(const ecg_build_result *r, const ecg_build_options *o, int64_t n)
 {
     if (o->max_failures < 0)
@@ -165,9 +173,26 @@ static ecg_status append_batch(ecg_cohort_builder *b, uint8_t *fate, ecg_csvw **
     return ECG_OK;
 }
 
+/* A cohort of tables alone: every row, in order. */
+static ecg_status attach_rows(ecg_cohort_builder *b, uint8_t *fate, ecg_build_result *result, const ecg_recording *rec, int64_t n, ecg_err *err)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const ecg_status st = ecg_cohort_add(b, NULL, &rec[i].row, err);
+        if (st)
+            return st;
+        fate[i] = ECG_KEPT;
+        result->records++;
+    }
+    return ECG_OK;
+}
+
 ecg_status ecg_attach(ecg_cohort_builder *b, uint8_t *fate, ecg_build_result *result, const ecg_contract *c, const char *folder,
                       const ecg_recording *rec, int64_t n, const ecg_build_options *o, ecg_pool *pool, const ecg_watch *watch, ecg_err *err)
 {
+    if (o->no_waveforms) {
+        remove_old_list(o);
+        return attach_rows(b, fate, result, rec, n, err);
+    }
     const size_t values = (size_t)c->samples * (size_t)c->leads;
     batch *work = calloc(1, sizeof *work);
     float *room = malloc(BATCH * values * sizeof *room);
@@ -201,11 +226,8 @@ ecg_status ecg_attach(ecg_cohort_builder *b, uint8_t *fate, ecg_build_result *re
         st = ecg_fail_at(err, ECG_EIO, first_failure.path, 0, 0, "%s; not one of %" PRId64 " recordings could be read", first_failure.msg, n);
     if (list && ecg_csvw_commit(list, st ? NULL : err) && !st)
         st = ECG_EIO;
-    if (!result->absent && !result->broken) {
-        char old[512];
-        if ((size_t)snprintf(old, sizeof old, "%s.failures.csv", o->output) < sizeof old)
-            unlink(old);
-    }
+    if (!result->absent && !result->broken)
+        remove_old_list(o);
 done:
     free(room);
     free(work);

@@ -154,8 +154,9 @@ static ecg_status check_values(const ecg_cohort *c, ecg_err *err)
         if (c->first_in_stay[i] > 1)
             return ecg_fail(err, ECG_EDATA, "row %" PRId64 ": first_in_stay is %d", i, c->first_in_stay[i]);
         const float valid = c->quality[i * c->quality_columns];
-        if (!(valid >= (float)k->crop && valid <= (float)k->samples))
-            return ecg_fail(err, ECG_EDATA, "row %" PRId64 " has %g valid samples, expected %d to %d", i, (double)valid, k->crop, k->samples);
+        const int least = c->signal ? k->crop : 0;
+        if (!(valid >= (float)least && valid <= (float)k->samples))
+            return ecg_fail(err, ECG_EDATA, "row %" PRId64 " has %g valid samples, expected %d to %d", i, (double)valid, least, k->samples);
     }
     for (int s = 0; s < k->sets; s++)
         for (int64_t i = 0; i < c->n * k->table[s].n; i++)
@@ -173,18 +174,34 @@ static ecg_status check_values(const ecg_cohort *c, ecg_err *err)
     return ECG_OK;
 }
 
+/* What the other tensors are measured by: the signals, or in a cohort of tables alone the study numbers. */
+static ecg_status count_records(ecg_cohort *c, ecg_err *err)
+{
+    const ecg_contract *k = &c->contract;
+    const ecg_tensor *first;
+    const int64_t shape[3] = {-1, k->samples, k->leads}, any = -1;
+    const char *waveforms = ecg_tensors_meta(c->file, "waveforms");
+    const bool tables_alone = waveforms && !strcmp(waveforms, "false");
+    if (tables_alone && ecg_tensors_find(c->file, "signal"))
+        return ecg_fail(err, ECG_EDATA, "metadata \"waveforms\" is false, but a tensor \"signal\" is there");
+    const ecg_status st = tables_alone ? ecg_tensors_need(c->file, &first, "study", ECG_I64, 1, &any, err)
+                                       : ecg_tensors_need(c->file, &first, "signal", ECG_F32, 3, shape, err);
+    if (st)
+        return st;
+    c->n = first->dim[0];
+    c->signal = tables_alone ? NULL : first->data;
+    return c->n < 1 ? ecg_fail(err, ECG_EDATA, "no record in it") : ECG_OK;
+}
+
 static ecg_status attach_tensors(ecg_cohort *c, ecg_err *err)
 {
     const ecg_contract *k = &c->contract;
-    const ecg_tensor *signal, *quality;
-    const int64_t shape[3] = {-1, k->samples, k->leads}, any[2] = {-1, -1};
-    ecg_status st = ecg_tensors_need(c->file, &signal, "signal", ECG_F32, 3, shape, err);
+    const ecg_tensor *quality;
+    const int64_t any[2] = {-1, -1};
+    ecg_status st = count_records(c, err);
     if (st)
         return st;
-    const int64_t n = c->n = signal->dim[0];
-    if (n < 1)
-        return ecg_fail(err, ECG_EDATA, "no record in it");
-    c->signal = signal->data;
+    const int64_t n = c->n;
     if ((st = ecg_tensors_need(c->file, &quality, "quality", ECG_F32, 2, any, err)))
         return st;
     if (quality->dim[0] != n || quality->dim[1] < 1 || quality->dim[1] > 64)
@@ -277,6 +294,7 @@ const int8_t *ecg_cohort_labels(const ecg_cohort *c, const char *set, const ecg_
 
 struct ecg_cohort_builder {
     ecg_tensorsw *file;
+    bool waveforms;
     int samples, leads;
     ecg_cohort_row *row; /* (n) */
     int64_t n, room;
@@ -285,17 +303,17 @@ struct ecg_cohort_builder {
 
 ecg_status ecg_cohort_create(ecg_cohort_builder **out, const char *path, const ecg_contract *signal_contract, bool waveforms, ecg_err *err)
 {
-    (void)waveforms;
     *out = NULL;
     ecg_cohort_builder *b = calloc(1, sizeof *b);
     if (!b)
         return ecg_fail(err, ECG_ENOMEM, "no memory for a cohort");
+    b->waveforms = waveforms;
     b->samples = signal_contract->samples;
     b->leads = signal_contract->leads;
     ecg_sha256_begin(&b->data);
     const int64_t dim[3] = {-1, b->samples, b->leads};
     ecg_status st = ecg_tensorsw_create(&b->file, path, header_reserve, err);
-    if (!st)
+    if (!st && waveforms)
         st = ecg_tensorsw_begin(b->file, "signal", ECG_F32, 3, dim, err);
     if (st) {
         ecg_cohort_abort(b);
@@ -315,11 +333,14 @@ ecg_status ecg_cohort_add(ecg_cohort_builder *b, const float *signal, const ecg_
         b->row = more;
         b->room = room;
     }
-    const size_t bytes = (size_t)b->samples * (size_t)b->leads * sizeof *signal;
-    ecg_status st = ecg_tensorsw_write(b->file, signal, bytes, err);
+    if (!signal != !b->waveforms)
+        return ecg_fail(err, ECG_EARG, signal ? "a recording for a cohort of tables alone" : "a row without a recording");
+    const size_t bytes = b->waveforms ? (size_t)b->samples * (size_t)b->leads * sizeof *signal : 0;
+    ecg_status st = bytes ? ecg_tensorsw_write(b->file, signal, bytes, err) : ECG_OK;
     if (st)
         return st;
-    ecg_sha256_add(&b->data, signal, bytes);
+    if (bytes)
+        ecg_sha256_add(&b->data, signal, bytes);
     b->row[b->n++] = *row;
     return ECG_OK;
 }
@@ -420,6 +441,8 @@ static ecg_status put_meta(ecg_cohort_builder *b, const ecg_contract *contract, 
     };
     for (size_t i = 0; i < sizeof meta / sizeof *meta && !st; i++)
         st = ecg_tensorsw_meta(b->file, meta[i][0], meta[i][1], err);
+    if (!st && !b->waveforms)
+        st = ecg_tensorsw_meta(b->file, "waveforms", "false", err);
     free(text);
     return st;
 }
@@ -430,7 +453,7 @@ static ecg_status put_all(ecg_cohort_builder *b, const ecg_contract *contract, c
     void *scratch = malloc((size_t)b->n * QUALITY * sizeof(float) + (size_t)b->n * sizeof(int64_t));
     if (!scratch)
         return ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " records", b->n);
-    ecg_status st = ecg_tensorsw_end(b->file, err);
+    ecg_status st = b->waveforms ? ecg_tensorsw_end(b->file, err) : ECG_OK;
     if (!st)
         st = put_ids(b, scratch, err);
     if (!st && contract->columns)

@@ -157,6 +157,8 @@ ecg_status ecg_loader_open(ecg_loader *out, const ecg_cohort *cohort, const ecg_
 {
     ecg_loader l = {.cohort = cohort, .roles = roles ? *roles : cohort->roles, .crop = crop};
     ecg_status st = ECG_OK;
+    if (!cohort->signal)
+        return ecg_fail_at(err, ECG_EUNSUPPORTED, cohort->path, 0, 0, "the cohort has no recordings: it was built with --no-waveforms");
     if (cohort->n >= INT32_MAX)
         return ecg_fail_at(err, ECG_EUNSUPPORTED, cohort->path, 0, 0, "%" PRId64 " records are more than row numbers can name", cohort->n);
     if (crop > cohort->contract.samples)

@@ -13,6 +13,7 @@
 
 #include "cohort/describe.h"
 #include "cohort/store.h"
+#include "study/loader.h"
 
 enum { N = 5, SAMPLES = 300, LEADS = 12, COLUMNS = 2, K = 2 };
 
@@ -196,6 +197,45 @@ static void what_does_not_fit_is_refused(void **state)
     }
 }
 
+/* Tables alone: everything but the signals, and whoever would train on them is told so. */
+static void without_waveforms(void **state)
+{
+    (void)state;
+    ecg_err err = {0};
+    ecg_contract c = contract_of_the_test();
+    ecg_cohort_builder *b;
+    ecg_roles roles;
+    ecg_cohort read;
+    ecg_loader loader;
+    const float tabular[2 * COLUMNS] = {40, 0, 50, 1}, signal[SAMPLES * LEADS] = {0};
+    const int8_t label[2 * K] = {1, 0, 0, 1}, *const labels[] = {label};
+    unlink(path);
+    assert_int_equal(ecg_roles_parse(&roles, "train:1,validation:2", NULL), ECG_OK);
+    assert_int_equal(ecg_cohort_create(&b, path, &c, false, &err), ECG_OK);
+    for (int i = 0; i < 2; i++) {
+        const ecg_cohort_row row = {.patient = i, .study = 100 + i, .stay = -1, .fold = (uint8_t)(1 + i), .first_in_stay = 1};
+        assert_int_equal(ecg_cohort_add(b, signal, &row, &err), ECG_EARG);
+        assert_int_equal(ecg_cohort_add(b, NULL, &row, &err), ECG_OK);
+    }
+    if (ecg_cohort_commit(b, &c, tabular, labels, &roles, true, "[]", "[]", "test", &err) || ecg_cohort_open(&read, path, &err))
+        fail_msg("%s", err.msg);
+    assert_true(ecg_file_size(path) < 5 << 20); /* the reserve of the header is 4 MiB */
+    assert_int_equal(read.n, 2);
+    assert_null(read.signal);
+    assert_int_equal(read.contract.samples, SAMPLES);
+    assert_int_equal(read.contract.leads, LEADS);
+    assert_int_equal(read.study[1], 101);
+    assert_true(read.quality[0] == 0 && read.tabular[2] == 50 && read.label[0][3] == 1);
+    assert_string_equal(ecg_tensors_meta(read.file, "waveforms"), "false");
+    assert_int_equal(ecg_loader_open(&loader, &read, NULL, 250, 42, &err), ECG_EUNSUPPORTED);
+    assert_string_equal(err.msg, "the cohort has no recordings: it was built with --no-waveforms");
+    ecg_cohort_close(&read);
+    assert_int_equal(ecg_cohort_create(&b, path, &c, true, &err), ECG_OK);
+    assert_int_equal(ecg_cohort_add(b, NULL, &(ecg_cohort_row){0}, &err), ECG_EARG);
+    ecg_cohort_abort(b);
+    ecg_contract_clear(&c);
+}
+
 static void abort_leaves_nothing(void **state)
 {
     (void)state;
@@ -242,6 +282,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(written_and_read), cmocka_unit_test(hash_names_the_content), cmocka_unit_test(what_does_not_fit_is_refused),
+        cmocka_unit_test(without_waveforms),
         cmocka_unit_test(abort_leaves_nothing), cmocka_unit_test(roles_as_text),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
