@@ -196,7 +196,8 @@ static ecg_status list_sources(ecg_text *out, const ecg_mimic_tables *tables, ec
 {
     ecg_status st = ECG_OK;
     for (int t = 0; t < ECG_TABLES && !st; t++)
-        st = ecg_sources_add(out, tables->path[t], strrchr(tables->path[t], '/') + 1, err);
+        if (tables->path[t][0])
+            st = ecg_sources_add(out, tables->path[t], strrchr(tables->path[t], '/') + 1, err);
     return st;
 }
 

@@ -2,7 +2,7 @@
  * synth_codes.c: the table of diagnoses: what is true, how often it is coded when true, how often without.
  *
  * Titles: ICD-10-CM 2021 and ICD-9-CM of CMS and NCHS, public domain. The ICD-9 codes are those whose last row in the general equivalence
- * mapping gives the ICD-10 code back; I16 and others have none (401.9 maps to I16.9, but nobody means a crisis by it) and stay ICD-10. */
+ * mapping gives the ICD-10 code back, with the rows behind its end (icd9_table.awk) or without them; the others have none and stay ICD-10. */
 #include "cohort/synth_codes.h"
 
 /* code, title, ICD-9, its title, acute, sensitivity, false rate, truth. Row = slot of the coding draws: append only. */
@@ -16,8 +16,7 @@
     X("E119", "Type 2 diabetes mellitus without complications", "25000",                                                          \
       "Diabetes mellitus without mention of complication, type II or unspecified type, not stated as uncontrolled", 0, .92, .004, p->dm) \
     X("R739", "Hyperglycemia, unspecified", 0, 0, 1, .35, .004, v->gluc > 240)                                                    \
-    X("E1110", "Type 2 diabetes mellitus with ketoacidosis without coma", "25010",                                                \
-      "Diabetes with ketoacidosis, type II or unspecified type, not stated as uncontrolled", 1, .9, .001, v->dka * (v->dkas > .5)) \
+    X("E1110", "Type 2 diabetes mellitus with ketoacidosis without coma", 0, 0, 1, .9, .001, v->dka * (v->dkas > .5))             \
     X("E785", "Hyperlipidemia, unspecified", "2724", "Other and unspecified hyperlipidemia", 0, .8, .02, p->hld)                  \
     X("E669", "Obesity, unspecified", "27800", "Obesity, unspecified", 0, .6, .01, p->bmi > 31)                                   \
     X("E6601", "Morbid (severe) obesity due to excess calories", "27801", "Morbid obesity", 0, .6, .002, p->bmi > 39)             \

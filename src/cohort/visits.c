@@ -33,7 +33,8 @@ ecg_status ecg_mimic_find(ecg_mimic_tables *out, const char *folder, ecg_err *er
 {
     ecg_status st = ECG_OK;
     for (int t = 0; t < ECG_TABLES && !st; t++)
-        st = ecg_table_find(out->path[t], folder, table_names[t].parent, table_names[t].name, err);
+        if (table_names[t].name)
+            st = ecg_table_find(out->path[t], folder, table_names[t].parent, table_names[t].name, err);
     return st;
 }
 
@@ -132,6 +133,7 @@ static bool match_stay(ecg_visit *v, losses *lost, const ed_stays *stays)
     v->own_stay = own->stay;
     v->ed_hadm = own->hadm;
     v->arrival = visit->intime;
+    v->departure = visit->outtime;
     v->ethnicity = visit->ethnicity;
     v->male = visit->male;
     return true;

@@ -4,26 +4,8 @@
 #define ECG_COHORT_VISITS_H
 
 #include "base/text.h"
+#include "cohort/modules.h"
 #include "cohort/tables.h"
-
-enum {
-    ECG_T_RECORDS,
-    ECG_T_EDSTAYS,
-    ECG_T_TRIAGE,
-    ECG_T_VITALSIGN,
-    ECG_T_ED_DIAGNOSIS,
-    ECG_T_PATIENTS,
-    ECG_T_ADMISSIONS,
-    ECG_T_DIAGNOSES,
-    ECG_T_ICD_TITLES,
-    ECG_T_LABEVENTS,
-    ECG_T_LABITEMS,
-    ECG_T_OMR,
-    ECG_TABLES
-};
-typedef struct {
-    char path[ECG_TABLES][512];
-} ecg_mimic_tables;
 
 /* Finds all of them below folder; the first that is absent or ambiguous is the error. */
 ecg_status ecg_mimic_find(ecg_mimic_tables *out, const char *folder, ecg_err *err);
@@ -34,7 +16,7 @@ typedef struct {
     int64_t subject, study, time;
     int64_t own_stay;          /* stay_id of the ED stay in which it was taken; tables of the ED are joined by it */
     int64_t ed_hadm, hosp_hadm; /* admissions whose codes it gets, -1 */
-    int64_t arrival;           /* intime of the visit: measurement windows begin here */
+    int64_t arrival, departure; /* intime and outtime of the visit: measurement windows begin with it; departure INT64_MIN: not known */
     int32_t patient;           /* 0.. ascending by subject */
     int8_t ethnicity;          /* asian 0, black/african 1, hispanic/latino 2, other 3, white 4 */
     bool male;                 /* of edstays */

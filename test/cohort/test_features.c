@@ -82,7 +82,8 @@ static void codes_to_labels(void **state)
         {"trailing X after the cut", "T82XXXA", 10, "T82"},
         {"lower case", "e785", 10, "E785"},
         {"letters at the end stay", "M1A", 10, "M1A"},
-        {"mapped, several targets: the last row", "25010", 9, "E1110"},
+        {"mapped, several targets: the last row", "25010", 9, "E1169"},
+        {"rows behind the end of the mapping do not count", "4019", 9, "I10"},
         {"mapped", "2449", 9, "E039"},
         {"no target: NoDx", "36570", 9, NULL},
         {"unknown", "99999", 9, NULL},
@@ -103,7 +104,7 @@ static void mapping_of_icd9(void **state)
 {
     (void)state;
     static const struct { const char *icd9, *icd10; } cases[] = {
-        {"0010", "A000"}, {"42731", "I4891"}, {"25000", "E119"}, {"V8801", "Z90710"}, {"", NULL}, {"0", NULL}, {"ZZZ", NULL},
+        {"0010", "A000"}, {"42731", "I4891"}, {"25000", "E119"}, {"4019", "I10"}, {"4280", "I509"}, {"V8801", "Z90710"}, {"", NULL}, {"0", NULL}, {"ZZZ", NULL},
     };
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         const char *got = ecg_icd9_to_10(cases[c].icd9);

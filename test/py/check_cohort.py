@@ -92,10 +92,14 @@ class Hospital:
 
 
 def icd_map():
-    mapping = {}
+    """last row of a code; the file goes on behind the end of the mapping (V9199) with rows that are none of it"""
+    mapping, last = {}, ""
     with gzip.open(os.path.join(DATA, "icd_maps/icd_cm_9_to_10_mapping.csv.gz"), "rt") as f:
         for row in csv.DictReader(f):
-            mapping[row["icd_9"]] = row["icd_10"]
+            if row["icd_9"] < last:
+                break
+            last = row["icd_9"]
+            mapping[last] = row["icd_10"]
     return {a: b for a, b in mapping.items() if b != "NoDx"}
 
 
