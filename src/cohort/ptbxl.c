@@ -2,7 +2,11 @@
  * ptbxl.c: PTB-XL (Wagner et al., Scientific Data 7, 154, 2020) to a cohort: ptbxl_database.csv, scp_statements.csv, records100 or records500.
  *
  *   diagnoses   every key of scp_codes whatever its likelihood, with enough recordings in training and validation
- *   superclass  NORM MI STTC CD HYP: diagnostic_class of the keys whose statement is diagnostic
+ *   superclass  NORM MI STTC CD HYP: diagnostic_class of the keys whose statement is diagnostic; none of them: five times 0
+ *   all diagnostic subdiagnostic superdiagnostic form rhythm
+ *               the six tasks of the public benchmark (Strodthoff et al., IEEE JBHI 25, 2021; helme/ecg_ptbxl_benchmarking,
+ *               compute_label_aggregations and select_data with min_samples 0): every label with one recording or more; a recording
+ *               without any label of a task is no part of that task: unknown throughout
  *   folds       as published, 1-8 training, 9 validation, 10 test; a patient is in one fold
  *   tabular     age (300 stands for 90 or more), height cm, weight kg, then sex as gender (1 male; the file writes 0 for male) */
 #include <math.h>
@@ -15,10 +19,32 @@
 #include "cohort/codes.h"
 #include "cohort/tables.h"
 
-enum { COLUMNS = 4, CODES_PER_ROW = 64, MIN_COUNT = 10, SUPERCLASSES = 5 };
+enum { COLUMNS = 4, CODES_PER_ROW = 64, MIN_COUNT = 10, SETS = 8 };
 
-static const char *const superclass_code[SUPERCLASSES] = {"CD", "HYP", "MI", "NORM", "STTC"}; /* ascending, as in the label table */
-static const char *const superclass_title[SUPERCLASSES] = {"Conduction disturbance", "Hypertrophy", "Myocardial infarction", "Normal ECG", "ST/T change"};
+typedef enum { EVERY, DIAGNOSTIC, FORM, RHYTHM, SUBCLASS, CLASS } aspect; /* which label a statement gives */
+
+static const struct task {
+    const char *set;
+    aspect of;
+    bool benchmark; /* no label at all: unknown */
+} tasks[SETS] = {
+    {"diagnoses", EVERY, false},       {"superclass", CLASS, false}, {"all", EVERY, true},   {"diagnostic", DIAGNOSTIC, true},
+    {"subdiagnostic", SUBCLASS, true}, {"superdiagnostic", CLASS, true}, {"form", FORM, true}, {"rhythm", RHYTHM, true},
+};
+
+/* Names as in the publication, for classes and subclasses of scp_statements.csv; NORM and STTC are both. */
+static const struct { const char *code, *title; } class_titles[] = {
+    {"CD", "Conduction disturbance"}, {"HYP", "Hypertrophy"}, {"MI", "Myocardial infarction"}, {"NORM", "Normal ECG"}, {"STTC", "ST/T change"},
+}, subclass_titles[] = {
+    {"AMI", "Anterior myocardial infarction"}, {"CLBBB", "Complete left bundle branch block"}, {"CRBBB", "Complete right bundle branch block"},
+    {"ILBBB", "Incomplete left bundle branch block"}, {"IMI", "Inferior myocardial infarction"}, {"IRBBB", "Incomplete right bundle branch block"},
+    {"ISCA", "Ischemic in anterior leads"}, {"ISCI", "Ischemic in inferior leads"}, {"ISC_", "Non-specific ischemic"},
+    {"IVCD", "Non-specific intraventricular conduction disturbance"}, {"LAFB/LPFB", "Left anterior or left posterior fascicular block"},
+    {"LAO/LAE", "Left atrial overload or enlargement"}, {"LMI", "Lateral myocardial infarction"}, {"LVH", "Left ventricular hypertrophy"},
+    {"NORM", "Normal ECG"}, {"NST_", "Non-specific ST changes"}, {"PMI", "Posterior myocardial infarction"},
+    {"RAO/RAE", "Right atrial overload or enlargement"}, {"RVH", "Right ventricular hypertrophy"}, {"SEHYP", "Septal hypertrophy"},
+    {"STTC", "ST-T changes"}, {"WPW", "Wolff-Parkinson-White syndrome"}, {"_AVB", "AV block"},
+};
 
 static const ecg_column columns[COLUMNS] = {
     {"demographics_age", false, 0, "years", "routine"},
@@ -28,8 +54,8 @@ static const ecg_column columns[COLUMNS] = {
 };
 
 typedef struct {
-    char title[160];
-    int superclass; /* -1: not diagnostic */
+    char title[160], class[64], subclass[64]; /* "": none */
+    bool diagnostic, form, rhythm;
 } statement;
 
 typedef struct {
@@ -59,6 +85,34 @@ static void ptbxl_clear(ptbxl *p)
 
 /* ---- reading ------------------------------------------------------------------------------------------------------------------ */
 
+/* 1 in a column that may be absent. */
+static ecg_status read_flag(bool *out, const ecg_csv *t, int column, ecg_err *err)
+{
+    double x = 0;
+    ecg_status st = column < 0 ? ECG_OK : ecg_csv_double(t, column, &x, err);
+    *out = !st && x == 1;
+    return st;
+}
+
+static ecg_status read_statement(statement *s, const ecg_csv *t, const char *path, const int *at, ecg_err *err)
+{
+    ecg_status st;
+    *s = (statement){0};
+    if ((st = read_flag(&s->diagnostic, t, at[1], err)) || (st = read_flag(&s->form, t, ecg_csv_find(t, "form"), err)) ||
+        (st = read_flag(&s->rhythm, t, ecg_csv_find(t, "rhythm"), err)))
+        return st;
+    const int subclass = ecg_csv_find(t, "diagnostic_subclass");
+    const ecg_field class = ecg_csv_field(t, at[2]), sub = subclass < 0 ? (ecg_field){NULL, 0} : ecg_csv_field(t, subclass);
+    if (class.len >= sizeof s->class || sub.len >= sizeof s->subclass)
+        return ecg_fail_at(err, ECG_EDATA, path, ecg_csv_line(t), 0, "a class of %zu bytes", class.len > sub.len ? class.len : sub.len);
+    ecg_field_copy(s->title, sizeof s->title, ecg_csv_field(t, at[0]));
+    if (s->diagnostic && class.len)
+        ecg_field_copy(s->class, sizeof s->class, class);
+    if (s->diagnostic && sub.len)
+        ecg_field_copy(s->subclass, sizeof s->subclass, sub);
+    return ECG_OK;
+}
+
 static ecg_status read_statements(ptbxl *p, const char *path, ecg_err *err)
 {
     static const char *const need[] = {"description", "diagnostic", "diagnostic_class"};
@@ -67,13 +121,13 @@ static ecg_status read_statements(ptbxl *p, const char *path, ecg_err *err)
     ecg_csv *t;
     ecg_status st = ecg_table_open(&t, at, path, need, 3, err);
     while (!st && !(st = ecg_csv_next(t, &more, err)) && more) {
-        const ecg_field code = ecg_csv_field(t, 0), class = ecg_csv_field(t, at[2]); /* the code's column has no name */
+        const ecg_field code = ecg_csv_field(t, 0); /* the code's column has no name */
+        statement s;
         if (!code.len || code.len >= sizeof(((ecg_label *)0)->code)) {
             st = ecg_fail_at(err, ECG_EDATA, path, ecg_csv_line(t), 1, "a code of %zu bytes", code.len);
             break;
         }
-        double diagnostic;
-        if ((st = ecg_csv_double(t, at[1], &diagnostic, err)))
+        if ((st = read_statement(&s, t, path, at, err)))
             break;
         const int known = p->words.n, i = ecg_words_put(&p->words, code.at, code.len);
         if (i >= 0 && i < known)
@@ -83,14 +137,8 @@ static ecg_status read_statements(ptbxl *p, const char *path, ecg_err *err)
             st = ecg_fail(err, ECG_ENOMEM, "no memory for %d statements", known + 1);
         if (more_room)
             p->statement = more_room;
-        if (st)
-            break;
-        statement *s = &p->statement[p->statements++];
-        ecg_field_copy(s->title, sizeof s->title, ecg_csv_field(t, at[0]));
-        s->superclass = -1;
-        for (int k = 0; k < SUPERCLASSES; k++)
-            if (diagnostic == 1 && class.len == strlen(superclass_code[k]) && !memcmp(class.at, superclass_code[k], class.len))
-                s->superclass = k;
+        if (!st)
+            p->statement[p->statements++] = s;
     }
     ecg_csv_close(t);
     return st;
@@ -193,73 +241,110 @@ static bool learns(const ecg_roles *roles, const entry *e)
     return ((roles->folds[ECG_TRAIN] | roles->folds[ECG_VALIDATION]) >> e->rec.row.fold & 1u) != 0;
 }
 
-/* The set `diagnoses`: table sorted by code, label (n, K) of the rows that were kept. */
-static ecg_status label_diagnoses(ecg_label_table *table, int8_t **label, const ptbxl *p, const entry *const *row, int64_t n, const ecg_roles *roles,
-                                  int64_t min_count, ecg_err *err)
+/* The label that a statement gives; NULL: none. */
+static const char *label_of(const ptbxl *p, int word, aspect of)
 {
-    const int words = p->words.n;
-    int64_t *count = calloc((size_t)words + 1, sizeof *count);
-    int *of_word = malloc(((size_t)words + 1) * sizeof *of_word);
-    table->label = calloc((size_t)words + 1, sizeof *table->label);
-    if (!count || !of_word || !table->label) {
-        free(count);
-        free(of_word);
-        return ecg_fail(err, ECG_ENOMEM, "no memory for %d codes", words);
-    }
-    for (int64_t i = 0; i < n; i++)
-        for (int c = 0; c < row[i]->codes; c++)
-            count[row[i]->code[c]] += learns(roles, row[i]);
-    for (int w = 0; w < words; w++) {
-        if (count[w] < min_count)
-            continue;
-        ecg_label *l = &table->label[table->n++];
-        snprintf(l->code, sizeof l->code, "%s", p->words.at[w]);
-        if (w < p->statements)
-            snprintf(l->title, sizeof l->title, "%s", p->statement[w].title);
-    }
-    ecg_status st = ECG_OK;
-    ecg_label_table_hash(table); /* sorts */
-    for (int w = 0; w < words; w++) {
-        of_word[w] = -1;
-        for (int k = 0; k < table->n; k++)
-            if (!strcmp(table->label[k].code, p->words.at[w]))
-                of_word[w] = k;
-    }
-    if (!table->n)
-        st = ecg_fail(err, ECG_EDATA, "no diagnosis has %" PRId64 " recordings in training and validation", min_count);
-    *label = st ? NULL : calloc((size_t)n * (size_t)table->n, 1);
-    if (!st && !*label)
-        st = ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " x %d labels", n, table->n);
-    for (int64_t i = 0; i < n && !st; i++)
-        for (int c = 0; c < row[i]->codes; c++)
-            if (of_word[row[i]->code[c]] >= 0)
-                (*label)[i * table->n + of_word[row[i]->code[c]]] = 1;
-    free(count);
-    free(of_word);
-    if (!st)
-        ecg_labels_count(table, *label, n);
-    return st;
+    if (of == EVERY)
+        return p->words.at[word];
+    if (word >= p->statements)
+        return NULL;
+    const statement *s = &p->statement[word];
+    const char *label = of == CLASS ? s->class : of == SUBCLASS ? s->subclass : p->words.at[word];
+    const bool has = of == CLASS || of == SUBCLASS ? *label : of == DIAGNOSTIC ? s->diagnostic : of == FORM ? s->form : s->rhythm;
+    return has ? label : NULL;
 }
 
-static ecg_status label_superclasses(ecg_label_table *table, int8_t **label, const ptbxl *p, const entry *const *row, int64_t n, ecg_err *err)
+static const char *title_of(const ptbxl *p, const char *code, aspect of)
 {
-    table->label = calloc(SUPERCLASSES, sizeof *table->label);
-    *label = calloc((size_t)n, SUPERCLASSES);
-    if (!table->label || !*label)
-        return ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " x %d labels", n, SUPERCLASSES);
-    table->n = SUPERCLASSES;
-    for (int k = 0; k < SUPERCLASSES; k++) {
-        snprintf(table->label[k].code, sizeof table->label[k].code, "%s", superclass_code[k]);
-        snprintf(table->label[k].title, sizeof table->label[k].title, "%s", superclass_title[k]);
+    for (size_t i = 0; of == CLASS && i < sizeof class_titles / sizeof *class_titles; i++)
+        if (!strcmp(class_titles[i].code, code))
+            return class_titles[i].title;
+    for (size_t i = 0; of == SUBCLASS && i < sizeof subclass_titles / sizeof *subclass_titles; i++)
+        if (!strcmp(subclass_titles[i].code, code))
+            return subclass_titles[i].title;
+    const int word = of == CLASS || of == SUBCLASS ? -1 : ecg_words_get(&p->words, code, strlen(code));
+    return word >= 0 && word < p->statements ? p->statement[word].title : "";
+}
+
+/* of_word[w]: number of the label that word w gives among labels, -1: none. superclass has its five whatever the statements say. */
+static bool name_labels(ecg_words *labels, int *of_word, const ptbxl *p, const struct task *task)
+{
+    bool ok = true;
+    for (size_t i = 0; !task->benchmark && task->of == CLASS && i < sizeof class_titles / sizeof *class_titles; i++)
+        ok = ok && ecg_words_put(labels, class_titles[i].code, strlen(class_titles[i].code)) >= 0;
+    for (int w = 0; w < p->words.n; w++) {
+        const char *label = label_of(p, w, task->of);
+        of_word[w] = label ? ecg_words_put(labels, label, strlen(label)) : -1;
+        ok = ok && (!label || of_word[w] >= 0);
+    }
+    return ok;
+}
+
+/* The labels with enough recordings, sorted; place (labels->n) where each is in the table, -1: left out. */
+static void keep_labels(ecg_label_table *table, int *place, const ecg_words *labels, const int64_t *count, int64_t least, const ptbxl *p, aspect of)
+{
+    for (int l = 0; l < labels->n; l++) {
+        if (count[l] < least)
+            continue;
+        ecg_label *kept = &table->label[table->n++];
+        snprintf(kept->code, sizeof kept->code, "%s", labels->at[l]);
+        snprintf(kept->title, sizeof kept->title, "%s", title_of(p, labels->at[l], of));
+    }
+    ecg_label_table_hash(table); /* sorts */
+    for (int l = 0; l < labels->n; l++) {
+        place[l] = -1;
+        for (int k = 0; k < table->n; k++)
+            if (!strcmp(table->label[k].code, labels->at[l]))
+                place[l] = k;
+    }
+}
+
+/* One set: table sorted by code, label (n, K) of the rows that were kept. min_count: of diagnoses, in training and validation. */
+static ecg_status label_task(ecg_label_table *table, int8_t **label, const struct task *task, const ptbxl *p, const entry *const *row, int64_t n,
+                             const ecg_roles *roles, int64_t min_count, ecg_err *err)
+{
+    const bool counted = task->of == EVERY && !task->benchmark;
+    const size_t words = (size_t)p->words.n + sizeof class_titles / sizeof *class_titles;
+    ecg_words labels = {0};
+    int64_t *count = calloc(words, sizeof *count);
+    int *of_word = malloc(2 * words * sizeof *of_word);
+    ecg_status st = ECG_OK;
+    table->label = calloc(words, sizeof *table->label);
+    snprintf(table->set, sizeof table->set, "%s", task->set);
+    if (!count || !of_word || !table->label || !name_labels(&labels, of_word, p, task)) {
+        st = ecg_fail(err, ECG_ENOMEM, "no memory for %d codes", p->words.n);
+        goto done;
     }
     for (int64_t i = 0; i < n; i++)
+        for (int c = 0; c < row[i]->codes; c++)
+            if (of_word[row[i]->code[c]] >= 0 && (!counted || learns(roles, row[i])))
+                count[of_word[row[i]->code[c]]]++;
+    int *place = of_word + words;
+    keep_labels(table, place, &labels, count, counted ? min_count : task->benchmark ? 1 : 0, p, task->of);
+    if (!table->n && counted)
+        st = ecg_fail(err, ECG_EDATA, "no diagnosis has %" PRId64 " recordings in training and validation", min_count);
+    if (st || !table->n)
+        goto done;
+    int8_t *out = *label = calloc((size_t)n, (size_t)table->n);
+    if (!out)
+        st = ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " x %d labels", n, table->n);
+    for (int64_t i = 0; i < n && !st; i++, out += table->n) {
+        bool any = false;
         for (int c = 0; c < row[i]->codes; c++) {
-            const int w = row[i]->code[c];
-            if (w < p->statements && p->statement[w].superclass >= 0)
-                (*label)[i * SUPERCLASSES + p->statement[w].superclass] = 1;
+            const int l = of_word[row[i]->code[c]];
+            if (l >= 0 && place[l] >= 0)
+                out[place[l]] = any = true;
         }
-    ecg_labels_count(table, *label, n);
-    return ECG_OK;
+        if (task->benchmark && !any)
+            memset(out, -1, (size_t)table->n);
+    }
+    if (!st)
+        ecg_labels_count(table, *label, n);
+done:
+    ecg_words_clear(&labels);
+    free(count);
+    free(of_word);
+    return st;
 }
 
 /* ---- writing ------------------------------------------------------------------------------------------------------------------ */
@@ -268,31 +353,35 @@ static ecg_status describe_contract(ecg_contract *c, ecg_err *err)
 {
     ecg_contract_default(c);
     c->column = malloc(sizeof columns);
-    c->table = calloc(2, sizeof *c->table);
+    c->table = calloc(SETS, sizeof *c->table);
     if (!c->column || !c->table)
         return ecg_fail(err, ECG_ENOMEM, "no memory for a contract");
     memcpy(c->column, columns, sizeof columns);
     c->columns = COLUMNS;
-    c->sets = 2;
-    snprintf(c->table[0].set, sizeof c->table[0].set, "diagnoses");
-    snprintf(c->table[1].set, sizeof c->table[1].set, "superclass");
     return ECG_OK;
 }
 
 /* Everything but the signals, which are in b. kept (n): the rows that are in it. */
 static ecg_status finish(ecg_cohort_builder *b, ecg_contract *c, const ptbxl *p, const entry *const *kept, int64_t n, const ecg_roles *roles,
-                         const ecg_build_result *result, const char *const *source, const ecg_build_options *o, ecg_err *err)
+                         const ecg_build_result *result, const char *const *source, const ecg_build_options *o, const ecg_watch *watch, ecg_err *err)
 {
-    int8_t *label[2] = {NULL, NULL};
+    int8_t *label[SETS] = {NULL};
     ecg_text attrition = {0}, sources = {0};
     float *tabular = malloc((size_t)n * COLUMNS * sizeof *tabular);
     ecg_status st = tabular ? ECG_OK : ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " records", n);
     for (int64_t i = 0; i < n && !st; i++)
         memcpy(tabular + i * COLUMNS, kept[i]->tabular, sizeof kept[i]->tabular);
-    if (!st)
-        st = label_diagnoses(&c->table[0], &label[0], p, kept, n, roles, o->min_count ? o->min_count : MIN_COUNT, err);
-    if (!st)
-        st = label_superclasses(&c->table[1], &label[1], p, kept, n, err);
+    for (int i = 0; i < SETS && !st; i++) {
+        ecg_label_table *table = &c->table[c->sets];
+        st = label_task(table, &label[c->sets], &tasks[i], p, kept, n, roles, o->min_count ? o->min_count : MIN_COUNT, err);
+        if (st || table->n) {
+            c->sets++;
+            continue;
+        }
+        ecg_say(watch, "%s: no recording has a label of it, left out", tasks[i].set);
+        free(table->label);
+        *table = (ecg_label_table){0};
+    }
     ecg_attrition_add(&attrition, "rows of ptbxl_database.csv", p->n, 0);
     ecg_attrition_add(&attrition, "recording is in the folder", p->n - result->absent, result->absent);
     ecg_attrition_add(&attrition, "recording is readable and long enough", n, result->broken);
@@ -308,8 +397,8 @@ static ecg_status finish(ecg_cohort_builder *b, ecg_contract *c, const ptbxl *p,
     ecg_text_clear(&attrition);
     ecg_text_clear(&sources);
     free(tabular);
-    free(label[0]);
-    free(label[1]);
+    for (int i = 0; i < SETS; i++)
+        free(label[i]);
     return st;
 }
 
@@ -356,7 +445,7 @@ static ecg_status build(ecg_build_result *out, ptbxl *p, const ecg_roles *roles,
         if (fate[i] == ECG_KEPT)
             kept[n++] = &p->row[i];
     out->patients = count_patients(kept, n);
-    st = finish(b, &c, p, kept, n, roles, out, source, o, err);
+    st = finish(b, &c, p, kept, n, roles, out, source, o, watch, err);
 done:
     ecg_contract_clear(&c);
     free(rec);
