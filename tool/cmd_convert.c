@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/csv.h"
+#include "base/npy.h"
 #include "base/text.h"
 #include "ecg/prepare.h"
 #include "ecg/write_wfdb.h"
@@ -101,14 +102,9 @@ static ecg_status write_csv(const ecg_record *rec, ecg_err *err)
     return ecg_csvw_commit(w, err);
 }
 
-/* npy 1.0: magic, version, header length, a Python dictionary padded with blanks to a multiple of 64, then float32 (samples, leads). */
 static ecg_status write_npy(const ecg_record *rec, ecg_err *err)
 {
-    char head[128];
-    uint8_t start[10] = {0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, 118, 0};
-    const int used = snprintf(head, sizeof head, "{'descr': '<f4', 'fortran_order': False, 'shape': (%" PRId64 ", %d), }", rec->samples, rec->leads);
-    memset(head + used, ' ', 118 - (size_t)used);
-    head[117] = '\n';
+    const int64_t dim[] = {rec->samples, rec->leads};
     ecg_file *f;
     float *row = malloc((size_t)rec->leads * sizeof *row);
     if (!row)
@@ -118,9 +114,7 @@ static ecg_status write_npy(const ecg_record *rec, ecg_err *err)
         free(row);
         return st;
     }
-    st = ecg_file_write(f, start, sizeof start, err);
-    if (!st)
-        st = ecg_file_write(f, head, 118, err);
+    st = ecg_npy_begin(f, 2, dim, err);
     for (int64_t t = 0; !st && t < rec->samples; t++) {
         for (int i = 0; i < rec->leads; i++)
             row[i] = rec->value[i * rec->samples + t];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -251,6 +252,26 @@ bool ecg_is_file(const char *path)
 {
     struct stat st;
     return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+/* Empty folders are what a run leaves that found no room at all. */
+bool ecg_holds_files(const char *folder, int depth)
+{
+    DIR *there = opendir(folder);
+    if (!there)
+        return false;
+    bool any = false;
+    for (struct dirent *e; !any && (e = readdir(there));) {
+        char path[1024];
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+            continue;
+        if ((size_t)snprintf(path, sizeof path, "%s/%s", folder, e->d_name) >= sizeof path)
+            any = true;
+        else
+            any = !ecg_is_folder(path) || depth == 0 || ecg_holds_files(path, depth - 1);
+    }
+    closedir(there);
+    return any;
 }
 
 int64_t ecg_file_size(const char *path)

@@ -27,6 +27,7 @@ ecg_status ecg_file_write_whole(const char *path, const void *bytes, size_t len,
 ecg_status ecg_make_folders(const char *path, ecg_err *err); /* mkdir -p */
 bool ecg_is_folder(const char *path);
 bool ecg_is_file(const char *path);
+bool ecg_holds_files(const char *folder, int depth); /* a file in it or in folders so many levels below; deeper folders count as files */
 int64_t ecg_file_size(const char *path);     /* -1 if there is none */
 ecg_status ecg_join(char *out, size_t size, const char *folder, const char *name, ecg_err *err); /* folder/name */
 

@@ -65,13 +65,56 @@ static void count_stays(ecg_cohort_summary *s, const ecg_cohort *c, member *m)
         s->stays += m[i].id < 0 || !i || m[i].id != m[i - 1].id;
 }
 
+/* The first of the names that is a column with as many categories (0: a number), -1: none. */
+static int find_column(const ecg_contract *k, const char *const *names, int n, int categories)
+{
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < k->columns; j++)
+            if (ecg_same_word(k->column[j].name, names[i]) && (k->column[j].categorical ? k->column[j].vocabulary : 0) == categories)
+                return j;
+    return -1;
+}
+
+static void count_ages(ecg_cohort_summary *s, const ecg_cohort *c)
+{
+    static const char *const age[] = {"demographics_age", "age"}, *const sex[] = {"demographics_gender", "gender", "sex"};
+    const ecg_contract *k = &c->contract;
+    s->age_column = find_column(k, age, 2, 0);
+    s->sex_column = find_column(k, sex, 3, 2);
+    for (int64_t i = 0; i < c->n && s->age_column >= 0; i++) {
+        const float *row = c->tabular + i * k->columns, years = row[s->age_column];
+        const int which = s->sex_column < 0 || isnan(row[s->sex_column]) ? 2 : (int)row[s->sex_column];
+        if (years >= 0)
+            s->age[which][years >= 10 * (ECG_AGE_BINS - 1) ? ECG_AGE_BINS - 1 : (int)(years / 10)]++;
+        else
+            s->age_unknown++;
+    }
+}
+
+/* What the recordings are like; columns of `quality` as formats.md lists them. */
+static void count_quality(ecg_cohort_summary *s, const ecg_cohort *c)
+{
+    if (!c->signal)
+        return;
+    s->shortest = (float)c->contract.samples;
+    for (int64_t i = 0; i < c->n; i++) {
+        const float *q = c->quality + i * c->quality_columns;
+        s->short_records += q[0] < (float)c->contract.samples;
+        s->shortest = q[0] < s->shortest ? q[0] : s->shortest;
+        const unsigned bits = c->quality_columns > 1 && q[1] >= 0 && q[1] < (1 << ECG_WARNINGS) ? (unsigned)q[1] : 0;
+        for (int b = 0; b < ECG_WARNINGS; b++)
+            s->warned[b] += bits >> b & 1u;
+    }
+}
+
 ecg_status ecg_cohort_summarise(ecg_cohort_summary *out, const ecg_cohort *c, ecg_err *err)
 {
     ecg_cohort_summary s = {.records = c->n};
     const ecg_contract *k = &c->contract;
     member *m = malloc((size_t)c->n * sizeof *m);
     s.missing = calloc((size_t)k->columns + 1, sizeof *s.missing);
-    bool room = m && s.missing;
+    s.role_missing = calloc(((size_t)k->columns + 1) * ECG_ROLES, sizeof *s.role_missing);
+    bool room = m && s.missing && s.role_missing;
     for (int t = 0; t < k->sets && room; t++) {
         s.positive[t] = calloc((size_t)k->table[t].n * ECG_ROLES, sizeof **s.positive);
         s.known[t] = calloc((size_t)k->table[t].n * ECG_ROLES, sizeof **s.known);
@@ -85,14 +128,19 @@ ecg_status ecg_cohort_summarise(ecg_cohort_summary *out, const ecg_cohort *c, ec
     count_patients(&s, c, m);
     count_stays(&s, c, m);
     free(m);
+    count_quality(&s, c);
+    count_ages(&s, c);
     for (int64_t i = 0; i < c->n; i++) {
         const int role = ecg_cohort_role(c, &c->roles, i);
         s.fold_records[c->fold[i]]++;
         s.no_role += role < 0;
         s.first_in_stay += c->first_in_stay[i];
-        s.short_records += c->quality[i * c->quality_columns] < (float)k->samples;
-        for (int j = 0; j < k->columns; j++)
-            s.missing[j] += isnan(c->tabular[i * k->columns + j]) != 0;
+        for (int j = 0; j < k->columns; j++) {
+            const int none = isnan(c->tabular[i * k->columns + j]) != 0;
+            s.missing[j] += none;
+            if (role >= 0)
+                s.role_missing[j * ECG_ROLES + role] += none;
+        }
         if (role < 0)
             continue;
         s.role_records[role]++;
@@ -110,6 +158,7 @@ ecg_status ecg_cohort_summarise(ecg_cohort_summary *out, const ecg_cohort *c, ec
 void ecg_cohort_summary_clear(ecg_cohort_summary *s)
 {
     free(s->missing);
+    free(s->role_missing);
     for (int t = 0; t < 16; t++) {
         free(s->positive[t]);
         free(s->known[t]);
@@ -183,9 +232,45 @@ static json_t *columns_json(const ecg_cohort *c, const ecg_cohort_summary *s)
                                 column->unit, "group", column->group, "missing", (json_int_t)s->missing[j]);
         if (column->categorical)
             json_object_set_new(one, "vocabulary", json_integer(column->vocabulary));
+        for (int r = 0; r < ECG_ROLES; r++)
+            json_object_set_new(one, role_names[r], json_pack("{s:I}", "missing", (json_int_t)s->role_missing[j * ECG_ROLES + r]));
         json_array_append_new(columns, one);
     }
     return columns;
+}
+
+const char *ecg_cohort_sex_name(const ecg_cohort *c, const ecg_cohort_summary *s, int sex)
+{
+    static const char *const ours[] = {"female", "male", "not known"}, *const plain[] = {"category 0", "category 1", "not known"};
+    if (s->sex_column < 0)
+        return "all";
+    return !strcmp(c->contract.column[s->sex_column].name, "demographics_gender") ? ours[sex] : plain[sex];
+}
+
+/* Records per decade of age: {"from": 40, "female": 12, "male": 9, "not known": 0}. */
+static json_t *ages_json(const ecg_cohort *c, const ecg_cohort_summary *s)
+{
+    if (s->age_column < 0)
+        return json_null();
+    json_t *bins = json_array();
+    for (int b = 0; b < ECG_AGE_BINS; b++) {
+        json_t *bin = json_pack("{s:i}", "from", 10 * b);
+        for (int x = s->sex_column < 0 ? 2 : 0; x < ECG_AGE_SEXES; x++)
+            json_object_set_new(bin, ecg_cohort_sex_name(c, s, x), json_integer((json_int_t)s->age[x][b]));
+        json_array_append_new(bins, bin);
+    }
+    return json_pack("{s:s, s:o, s:I}", "column", c->contract.column[s->age_column].name, "decades", bins, "unknown", (json_int_t)s->age_unknown);
+}
+
+static json_t *quality_json(const ecg_cohort *c, const ecg_cohort_summary *s)
+{
+    if (!c->signal)
+        return json_null();
+    json_t *warnings = json_array();
+    for (int b = 0; b < ECG_WARNINGS; b++)
+        if (s->warned[b])
+            json_array_append_new(warnings, json_pack("{s:s, s:I}", "warning", ecg_warning_text(1u << b), "records", (json_int_t)s->warned[b]));
+    return json_pack("{s:I, s:f, s:o}", "short_records", (json_int_t)s->short_records, "shortest", (double)s->shortest, "warnings", warnings);
 }
 
 ecg_status ecg_cohort_summary_json(ecg_text *out, const ecg_cohort *c, const ecg_cohort_summary *s, ecg_err *err)
@@ -200,6 +285,9 @@ ecg_status ecg_cohort_summary_json(ecg_text *out, const ecg_cohort *c, const ecg
             json_object_set_new(root, "note", json_string("synthetic cohort"));
         json_object_set_new(root, "signal",
                             json_pack("{s:f, s:i, s:i}", "rate_hz", c->contract.rate_hz, "samples", c->contract.samples, "leads", c->contract.leads));
+        json_object_set_new(root, "waveforms", json_boolean(c->signal != NULL));
+        json_object_set_new(root, "quality", quality_json(c, s));
+        json_object_set_new(root, "ages", ages_json(c, s));
         json_object_set_new(root, "roles", roles_json(c, s));
         json_object_set_new(root, "folds", folds_json(s));
         json_object_set_new(root, "attrition", json_or_text(c->attrition));
@@ -246,8 +334,7 @@ static void share(ecg_text *out, int64_t part, int64_t of)
         ecg_text_printf(out, " %9s %6s", "-", "");
 }
 
-/* Label numbers, most positives in the whole cohort first, equal ones by code. */
-static void order_labels(int *order, const ecg_label_table *table)
+void ecg_cohort_label_order(int *order, const ecg_label_table *table)
 {
     for (int l = 0; l < table->n; l++) {
         int at = l;
@@ -262,7 +349,7 @@ static ecg_status set_text(ecg_text *out, const ecg_label_table *table, const in
     int *order = malloc(((size_t)table->n + 1) * sizeof *order);
     if (!order)
         return ecg_fail(err, ECG_ENOMEM, "no memory for %d labels", table->n);
-    order_labels(order, table);
+    ecg_cohort_label_order(order, table);
     ecg_text_printf(out, "\nSet %s: %d labels (positive, share of the known)\n  %-38s %16s %16s %16s\n", table->set, table->n, "", "train", "validation", "test");
     const int shown = all || table->n <= TOP ? table->n : TOP;
     for (int i = 0; i < shown; i++) {
@@ -278,6 +365,16 @@ static ecg_status set_text(ecg_text *out, const ecg_label_table *table, const in
     return ECG_OK;
 }
 
+/* "train 12.3%, validation 11.8%, test -" */
+static void role_shares(ecg_text *out, const ecg_cohort_summary *s, const double missing[ECG_ROLES], int columns)
+{
+    for (int r = 0; r < ECG_ROLES; r++)
+        if (s->role_records[r])
+            ecg_text_printf(out, "%s%s %.1f%%", r ? ", " : "", role_names[r], 100 * missing[r] / (double)s->role_records[r] / columns);
+        else
+            ecg_text_printf(out, "%s%s -", r ? ", " : "", role_names[r]);
+}
+
 static void missing_text(ecg_text *out, const ecg_cohort *c, const ecg_cohort_summary *s, bool all)
 {
     static const char *const groups[] = {"routine", "lab"};
@@ -287,27 +384,41 @@ static void missing_text(ecg_text *out, const ecg_cohort *c, const ecg_cohort_su
     ecg_text_printf(out, "\nTabular columns: %d\n", k->columns);
     for (int g = 0; g < 2; g++) {
         int columns = 0, empty = 0;
-        double missing = 0;
+        double missing = 0, of_role[ECG_ROLES] = {0};
         for (int j = 0; j < k->columns; j++)
             if (!strcmp(k->column[j].group, groups[g])) {
                 columns++;
                 empty += s->missing[j] == c->n;
                 missing += (double)s->missing[j] / (double)c->n;
+                for (int r = 0; r < ECG_ROLES; r++)
+                    of_role[r] += (double)s->role_missing[j * ECG_ROLES + r];
             }
-        if (columns)
-            ecg_text_printf(out, "  %-10s %4d columns, %5.1f%% missing, %d without any value\n", groups[g], columns, 100 * missing / columns, empty);
+        if (!columns)
+            continue;
+        ecg_text_printf(out, "  %-10s %4d columns, %5.1f%% missing (", groups[g], columns, 100 * missing / columns);
+        role_shares(out, s, of_role, columns);
+        ecg_text_printf(out, "), %d without any value\n", empty);
     }
     for (int j = 0; j < k->columns; j++)
-        if (all || k->columns <= 10)
-            ecg_text_printf(out, "  %-48s %-12s %5.1f%% missing\n", k->column[j].name, k->column[j].categorical ? "categorical" : "continuous",
+        if (all || k->columns <= 10) {
+            const int64_t *role = s->role_missing + j * ECG_ROLES;
+            const double of_role[ECG_ROLES] = {(double)role[0], (double)role[1], (double)role[2]};
+            ecg_text_printf(out, "  %-48s %-12s %5.1f%% missing (", k->column[j].name, k->column[j].categorical ? "categorical" : "continuous",
                             100 * (double)s->missing[j] / (double)c->n);
+            role_shares(out, s, of_role, 1);
+            ecg_text_puts(out, ")\n");
+        }
 }
 
 ecg_status ecg_cohort_summary_text(ecg_text *out, const ecg_cohort *c, const ecg_cohort_summary *s, bool all, ecg_err *err)
 {
     ecg_text_printf(out, "%s%s\n", c->path, c->synthetic ? "   (synthetic cohort)" : "");
-    ecg_text_printf(out, "%" PRId64 " records of %" PRId64 " patients, %" PRId64 " stays; %d samples of %d leads at %g Hz; hash %.16s\n", s->records, s->patients,
-                    s->stays, c->contract.samples, c->contract.leads, c->contract.rate_hz, c->hash);
+    ecg_text_printf(out, "%" PRId64 " records of %" PRId64 " patients, %" PRId64 " stays; ", s->records, s->patients, s->stays);
+    if (c->signal)
+        ecg_text_printf(out, "%d samples of %d leads at %g Hz", c->contract.samples, c->contract.leads, c->contract.rate_hz);
+    else
+        ecg_text_puts(out, "tables alone, without recordings");
+    ecg_text_printf(out, "; hash %.16s\n", c->hash);
     if (s->patients_in_two_folds)
         ecg_text_printf(out, "WARNING: %" PRId64 " patients are in more than one fold\n", s->patients_in_two_folds);
     else

@@ -3,7 +3,6 @@
  * they pack every table's rows, one gzip member for each group of sheaves; then the parts grow by these members in order. What is a batch
  * and what is a group depends on the first patient alone. So the bytes do not depend on the number of threads nor on interruptions, and
  * memory does not grow with the number of patients. */
-#include <dirent.h>
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -273,26 +272,6 @@ static ecg_status check_options(const ecg_synth_options *o, ecg_err *err)
     return ECG_OK;
 }
 
-/* A file, at any depth. Empty folders are what a run leaves that found no room at all. */
-static bool holds_files(const char *dir, int depth)
-{
-    DIR *there = opendir(dir);
-    if (!there)
-        return false;
-    bool any = false;
-    for (struct dirent *e; !any && (e = readdir(there));) {
-        char path[1024];
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-            continue;
-        if ((size_t)snprintf(path, sizeof path, "%s/%s", dir, e->d_name) >= sizeof path)
-            any = true;
-        else
-            any = !ecg_is_folder(path) || depth == 0 || holds_files(path, depth - 1);
-    }
-    closedir(there);
-    return any;
-}
-
 static ecg_status prepare_folder(const char *dir, ecg_err *err)
 {
     static const char *const below[] = {"mimic-iv-ecg/files", "mimic-iv-ed/ed", "mimic-iv/hosp", "truth/twins/files"};
@@ -431,7 +410,7 @@ ecg_status ecg_synth_write(const char *dir, const ecg_synth_options *o, ecg_pool
     ecg_synth_begin(&w->synth, o);
     bool unfinished;
     st = ecg_parts_find(&w->parts, &unfinished, dir, o, err);
-    if (!st && !unfinished && !o->force && holds_files(dir, 8))
+    if (!st && !unfinished && !o->force && ecg_holds_files(dir, 8))
         st = ecg_fail_at(err, ECG_EIO, dir, 0, 0, "the folder is not empty");
     w->again = unfinished || o->force;
     if (!st)

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT
+ * npy.h: the header of NumPy's .npy, so that an array in C order can follow it. */
+#ifndef ECG_BASE_NPY_H
+#define ECG_BASE_NPY_H
+
+#include "base/file.h"
+
+/* float32, little-endian, C order, rank 1 to 3; the caller writes the values behind it. 128 bytes: values stay aligned in a mapping. */
+ecg_status ecg_npy_begin(ecg_file *f, int rank, const int64_t *dim, ecg_err *err);
+
+#endif
