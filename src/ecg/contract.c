@@ -22,6 +22,9 @@ void ecg_contract_clear(ecg_contract *c)
 {
     for (int s = 0; s < c->sets; s++)
         free(c->table[s].label);
+    for (int i = 0; c->words && i < c->columns; i++)
+        free(c->words[i]);
+    free(c->words);
     free(c->table);
     free(c->column);
     memset(c, 0, sizeof *c);
@@ -31,6 +34,7 @@ ecg_status ecg_contract_copy(ecg_contract *to, const ecg_contract *from, ecg_err
 {
     *to = *from;
     to->column = NULL;
+    to->words = NULL;
     to->table = NULL;
     to->sets = 0;
     if (from->columns) {
@@ -39,6 +43,11 @@ ecg_status ecg_contract_copy(ecg_contract *to, const ecg_contract *from, ecg_err
             goto fail;
         memcpy(to->column, from->column, sizeof *to->column * (size_t)from->columns);
     }
+    if (from->words && !(to->words = calloc((size_t)from->columns + 1, sizeof *to->words)))
+        goto fail;
+    for (int i = 0; from->words && i < from->columns; i++)
+        if (from->words[i] && !(to->words[i] = strdup(from->words[i])))
+            goto fail;
     to->table = calloc((size_t)from->sets + 1, sizeof *to->table);
     if (!to->table)
         goto fail;
@@ -137,6 +146,20 @@ void ecg_label_table_hash(ecg_label_table *t)
 
 /* ---- struct -> JSON ------------------------------------------------------------------------------------------------------- */
 
+static json_t *words_json(const char *words)
+{
+    json_t *list = json_array();
+    for (const char *at = words; list && *at;) {
+        const size_t len = strcspn(at, "\n");
+        if (json_array_append_new(list, json_stringn(at, len))) {
+            json_decref(list);
+            list = NULL;
+        }
+        at += len + (at[len] == '\n');
+    }
+    return list;
+}
+
 static json_t *columns_json(const ecg_contract *c)
 {
     json_t *list = json_array();
@@ -144,7 +167,12 @@ static json_t *columns_json(const ecg_contract *c)
         const ecg_column *k = &c->column[i];
         json_t *o = json_pack("{s:s, s:s, s:s, s:s}", "name", k->name, "kind", k->categorical ? "categorical" : "continuous", "unit", k->unit,
                               "group", k->group);
-        if (!o || (k->categorical && json_object_set_new(o, "vocabulary", json_integer(k->vocabulary))) || json_array_append_new(list, o)) {
+        const char *words = k->categorical && c->words ? c->words[i] : NULL;
+        const bool whole = o && !(k->categorical && json_object_set_new(o, "vocabulary", json_integer(k->vocabulary))) &&
+                           !(words && json_object_set_new(o, "words", words_json(words)));
+        if (!whole)
+            json_decref(o);
+        if (!whole || json_array_append_new(list, o)) {
             json_decref(list);
             return NULL;
         }
@@ -305,6 +333,29 @@ static ecg_status check_column_names(const ecg_contract *c, ecg_err *err)
     return st;
 }
 
+static ecg_status read_words(char **out, const ecg_column *k, const json_t *o, ecg_err *err)
+{
+    const json_t *words = json_object_get(o, "words");
+    const size_t n = json_array_size(words);
+    if (!json_is_array(words) || n != (size_t)k->vocabulary || n > ECG_WORDS)
+        return ecg_fail(err, ECG_EDATA, "contract: column \"%s\": \"words\" is not a list of %d, its vocabulary", k->name, k->vocabulary);
+    char text[ECG_WORDS * ECG_WORD];
+    size_t len = 0;
+    for (size_t i = 0; i < n; i++) {
+        const char *word = json_string_value(json_array_get(words, i));
+        bool fit = word && *word && strlen(word) < ECG_WORD;
+        for (const char *c = word; fit && *c; c++)
+            fit = (unsigned char)*c >= 32;
+        for (size_t before = 0; fit && before < i; before++)
+            fit = strcmp(word, json_string_value(json_array_get(words, before))) != 0;
+        if (!fit)
+            return ecg_fail(err, ECG_EDATA, "contract: column \"%s\": word %zu is empty, too long, odd or there twice", k->name, i + 1);
+        len += (size_t)snprintf(text + len, sizeof text - len, "%s%s", i ? "\n" : "", word);
+    }
+    *out = strdup(text);
+    return *out ? ECG_OK : ecg_fail(err, ECG_ENOMEM, "out of memory for a contract");
+}
+
 static ecg_status read_columns(ecg_contract *c, const json_t *o, ecg_err *err)
 {
     const json_t *columns;
@@ -329,6 +380,12 @@ static ecg_status read_columns(ecg_contract *c, const json_t *o, ecg_err *err)
         if (k->categorical && (st = whole(&vocabulary, from, "vocabulary", 1, MOST_WORDS, err)))
             return st;
         k->vocabulary = (int)vocabulary;
+        if (!k->categorical || !json_object_get(from, "words"))
+            continue;
+        if (!c->words && !(c->words = calloc(n + 1, sizeof *c->words)))
+            return ecg_fail(err, ECG_ENOMEM, "out of memory for a contract");
+        if ((st = read_words(&c->words[c->columns], k, from, err)))
+            return st;
     }
     return check_column_names(c, err);
 }
@@ -442,6 +499,20 @@ static ecg_status compare_signal(const ecg_contract *a, const ecg_contract *b, c
     return strcmp(a->filter, b->filter) ? differ_text(w, "filter", a->filter, b->filter) : ECG_OK;
 }
 
+/* "F/M/other", cut. */
+static void words_text(char out[ECG_WORD], const ecg_contract *c, int column)
+{
+    snprintf(out, ECG_WORD, "%s", c->words && c->words[column] ? c->words[column] : "");
+    for (char *at = out; (at = strchr(at, '\n'));)
+        *at = '/';
+}
+
+static bool same_words(const ecg_contract *a, const ecg_contract *b, int column)
+{
+    const char *x = a->words ? a->words[column] : NULL, *y = b->words ? b->words[column] : NULL;
+    return !x || !y ? x == y : !strcmp(x, y);
+}
+
 static ecg_status compare_columns(const ecg_contract *a, const ecg_contract *b, const sides *w)
 {
     if (a->columns != b->columns)
@@ -458,6 +529,12 @@ static ecg_status compare_columns(const ecg_contract *a, const ecg_contract *b, 
             return differ_text(w, what, x->categorical ? "categorical" : "continuous", y->categorical ? "categorical" : "continuous");
         if (x->vocabulary != y->vocabulary)
             return differ(w, what, x->vocabulary, y->vocabulary, " values");
+        if (!same_words(a, b, i)) {
+            char of_a[ECG_WORD], of_b[ECG_WORD];
+            words_text(of_a, a, i);
+            words_text(of_b, b, i);
+            return differ_text(w, what, of_a, of_b);
+        }
         if (strcmp(x->unit, y->unit))
             return differ_text(w, what, x->unit, y->unit);
         if (strcmp(x->group, y->group))

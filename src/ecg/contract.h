@@ -38,9 +38,13 @@ typedef struct {
     char filter[32];  /* "kaiser_best" */
     int columns;      /* tabular */
     ecg_column *column; /* owned */
+    char **words;       /* (columns), owned: what the values of a categorical column stand for, category 0 first, one a line; NULL: nothing
+                         * but their numbers. The whole is NULL where no column has words. */
     int sets;
     ecg_label_table *table; /* (sets); owned */
 } ecg_contract;
+
+enum { ECG_WORDS = 64, ECG_WORD = 64 }; /* at most so many words a column, each shorter than this */
 
 void ecg_contract_default(ecg_contract *c); /* the signal part of formats.md section 2, no columns, no tables */
 void ecg_contract_clear(ecg_contract *c);

@@ -244,6 +244,60 @@ static void the_first_difference(void **state)
     }
 }
 
+/* A categorical column may say what its values stand for; files without that stay as they were. */
+static void words_of_a_column(void **state)
+{
+    (void)state;
+    static const char good[] = "\"words\":[\"F\",\"M\"]";
+    static const struct { const char *why, *words; ecg_status status; } changes[] = {
+        {"as written", good, ECG_OK},
+        {"none, as in older files", "\"x\":0", ECG_OK},
+        {"one too few", "\"words\":[\"F\"]", ECG_EDATA},
+        {"one too many", "\"words\":[\"F\",\"M\",\"X\"]", ECG_EDATA},
+        {"no list", "\"words\":\"FM\"", ECG_EDATA},
+        {"a number", "\"words\":[\"F\",1]", ECG_EDATA},
+        {"an empty one", "\"words\":[\"F\",\"\"]", ECG_EDATA},
+        {"one twice", "\"words\":[\"F\",\"F\"]", ECG_EDATA},
+        {"two lines", "\"words\":[\"F\",\"M\\nX\"]", ECG_EDATA},
+        {"64 bytes", "\"words\":[\"F\",\"MMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMM\"]", ECG_EDATA},
+    };
+    ecg_contract c, copy, back;
+    ecg_err err;
+    char *json;
+    make(&c);
+    c.column[1].vocabulary = 2;
+    c.words = calloc(2, sizeof *c.words);
+    c.words[1] = strdup("F\nM");
+    assert_int_equal(ecg_contract_copy(&copy, &c, &err), ECG_OK);
+    assert_int_equal(ecg_contract_to_json(&json, &copy, &err), ECG_OK);
+    ecg_contract_clear(&copy);
+    const char *at = strstr(json, good);
+    assert_non_null(at);
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+        char *changed = malloc(strlen(json) + 200);
+        sprintf(changed, "%.*s%s%s", (int)(at - json), json, changes[i].words, at + sizeof good - 1);
+        const ecg_status st = ecg_contract_from_json(&back, changed, &err);
+        if (st != changes[i].status)
+            print_error("%s\n", changes[i].why);
+        assert_int_equal(st, changes[i].status);
+        if (!i) {
+            assert_string_equal(back.words[1], "F\nM");
+            assert_null(back.words[0]);
+            assert_int_equal(ecg_contract_fits(&c, "a", &back, "b", ECG_CONTRACT_COLUMNS, &err), ECG_OK);
+            memcpy(back.words[1], "M\nW", 3);
+            assert_int_equal(ecg_contract_fits(&c, "the cohort", &back, "the model", ECG_CONTRACT_COLUMNS, &err), ECG_ECONTRACT);
+            assert_string_equal(err.msg, "column acuity: \"F/M\" in the cohort, \"M/W\" in the model");
+        } else if (!st) {
+            assert_null(back.words);
+            assert_int_equal(ecg_contract_fits(&c, "a", &back, "b", ECG_CONTRACT_COLUMNS, &err), ECG_ECONTRACT);
+        }
+        ecg_contract_clear(&back);
+        free(changed);
+    }
+    free(json);
+    ecg_contract_clear(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -253,6 +307,7 @@ int main(void)
         cmocka_unit_test(json_there_and_back),
         cmocka_unit_test(hostile_json_is_refused),
         cmocka_unit_test(the_first_difference),
+        cmocka_unit_test(words_of_a_column),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
