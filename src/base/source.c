@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/source.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- the one place that decides whether a name is fit --------------------------------------------------------------------------- */
 
@@ -36,6 +38,11 @@ ecg_status ecg_source_open(ecg_source *s, const char *name, ecg_bytes *out, ecg_
     return st ? st : s->open(s, name, out, err);
 }
 
+bool ecg_source_has(ecg_source *s, const char *name)
+{
+    return !check_name(s, name, NULL) && s->has(s, name);
+}
+
 void ecg_source_close(ecg_source *s)
 {
     if (s->close)
@@ -55,9 +62,16 @@ static ecg_status open_in_folder(ecg_source *s, const char *name, ecg_bytes *out
     return ecg_file_map(out, path, err);
 }
 
+/* A file that cannot be looked at is there: opening it will say why. */
+static bool is_in_folder(ecg_source *s, const char *name)
+{
+    char path[512];
+    return !ecg_join(path, sizeof path, s->where, name, NULL) && (access(path, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR));
+}
+
 ecg_status ecg_source_folder(ecg_source *out, const char *folder, ecg_err *err)
 {
-    *out = (ecg_source){.open = open_in_folder};
+    *out = (ecg_source){.open = open_in_folder, .has = is_in_folder};
     if ((size_t)snprintf(out->where, sizeof out->where, "%s", folder[0] ? folder : ".") >= sizeof out->where)
         return ecg_fail_at(err, ECG_EARG, folder, 0, 0, "a path of over 511 bytes");
     return ECG_OK;
@@ -81,6 +95,15 @@ static ecg_status open_in_memory(ecg_source *s, const char *name, ecg_bytes *out
     return ecg_fail_at(err, ECG_EIO, name, 0, 0, "no such file");
 }
 
+static bool is_in_memory(ecg_source *s, const char *name)
+{
+    const memory *m = s->state;
+    for (int i = 0; i < m->n; i++)
+        if (strcmp(m->member[i].name, name) == 0)
+            return true;
+    return false;
+}
+
 static void close_memory(ecg_source *s)
 {
     free(s->state);
@@ -89,7 +112,7 @@ static void close_memory(ecg_source *s)
 ecg_status ecg_source_memory(ecg_source *out, const ecg_member *members, int n, ecg_err *err)
 {
     memory *m = malloc(sizeof *m);
-    *out = (ecg_source){.open = open_in_memory, .close = close_memory, .state = m, .where = "memory"};
+    *out = (ecg_source){.open = open_in_memory, .has = is_in_memory, .close = close_memory, .state = m, .where = "memory"};
     if (!m)
         return ecg_fail(err, ECG_ENOMEM, "out of memory");
     *m = (memory){.member = members, .n = n};
