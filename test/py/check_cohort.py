@@ -377,4 +377,5 @@ def main():
     closing()
 
 
-main()
+if __name__ == "__main__":  # make_mdsed.py borrows from here
+    main()
