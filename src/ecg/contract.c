@@ -94,6 +94,14 @@ static int utf8_length(const unsigned char *s)
     return overlong || beyond ? 0 : more + 1;
 }
 
+bool ecg_is_utf8(const char *s)
+{
+    for (int n; *s; s += n)
+        if (!(n = utf8_length((const unsigned char *)s)))
+            return false;
+    return true;
+}
+
 /* Titles come from tables in any encoding and may be cut in the middle of a letter; JSON wants UTF-8. */
 static void make_utf8(char *s)
 {

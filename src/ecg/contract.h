@@ -38,8 +38,8 @@ typedef struct {
     char filter[32];  /* "kaiser_best" */
     int columns;      /* tabular */
     ecg_column *column; /* owned */
-    char **words;       /* (columns), owned: what the values of a categorical column stand for, category 0 first, one a line; NULL: nothing
-                         * but their numbers. The whole is NULL where no column has words. */
+    char **words;       /* (columns) or NULL: what the values of a categorical column stand for, category 0 first, one a line; NULL: nothing
+                         * but their numbers; owned */
     int sets;
     ecg_label_table *table; /* (sets); owned */
 } ecg_contract;
@@ -57,6 +57,7 @@ ecg_status ecg_contract_from_json(ecg_contract *c, const char *json, ecg_err *er
 const ecg_label_table *ecg_contract_table(const ecg_contract *c, const char *set); /* NULL: none */
 /* Sorts by ascending code (strcmp) and fills hash; bytes of codes and titles that are no UTF-8 become "?". */
 void ecg_label_table_hash(ecg_label_table *t);
+bool ecg_is_utf8(const char *s);
 
 /* ECG_ECONTRACT naming the first difference ("rate: 500 Hz in the cohort, 100 Hz in the model"). parts: bits below.
  * Tables: each of a's must be in b, row by row; b may have more. */
