@@ -26,21 +26,21 @@ enum {
     ICU_STAY,
     INOTROPES,
     VENTILATION,
-    MORTALITY_1D,
-    MORTALITY_7D,
-    MORTALITY_28D,
-    MORTALITY_90D,
     MORTALITY_180D,
+    MORTALITY_1D,
+    MORTALITY_28D,
     MORTALITY_365D,
+    MORTALITY_7D,
+    MORTALITY_90D,
     MORTALITY_STAY,
     HYPOXEMIA,
     VASOPRESSORS,
     LABELS
 };
-enum { HORIZONS = MORTALITY_365D - MORTALITY_1D + 1, NEEDS = 3 };
-static const int horizon_days[HORIZONS] = {1, 7, 28, 90, 180, 365};
+enum { HORIZONS = MORTALITY_90D - MORTALITY_180D + 1, NEEDS = 3 };
+static const int horizon_days[HORIZONS] = {180, 1, 28, 365, 7, 90};
 
-/* Ascending code, as in every label table. needs: its tables; ECG_TABLES: no further one. */
+/* Ascending code (strcmp), as in every label table. needs: its tables; ECG_TABLES: no further one. */
 static const struct { const char *code, *title; int needs[NEEDS]; } labels[LABELS] = {
     [CARDIAC_ARREST] = {"cardiac_arrest", "Cardiac arrest within a day of arrival", {ECG_T_ED_DIAGNOSIS, ECG_T_DIAGNOSES, ECG_T_ADMISSIONS}},
     [ECMO] = {"ecmo", "Extracorporeal circulation by the day after arrival", {ECG_T_PROCEDURES, ECG_TABLES, ECG_TABLES}},
@@ -48,12 +48,12 @@ static const struct { const char *code, *title; int needs[NEEDS]; } labels[LABEL
     [ICU_STAY] = {"icu_stay", "Intensive care during the admission", {ECG_T_ICUSTAYS, ECG_TABLES, ECG_TABLES}},
     [INOTROPES] = {"inotropes", "Inotropes in the emergency department", {ECG_T_PYXIS, ECG_TABLES, ECG_TABLES}},
     [VENTILATION] = {"mechanical_ventilation", "Mechanical ventilation by the day after arrival", {ECG_T_PROCEDURES, ECG_TABLES, ECG_TABLES}},
-    [MORTALITY_1D] = {"mortality_1d", "Death within 1 day of arrival", {ECG_T_PATIENTS, ECG_TABLES, ECG_TABLES}},
-    [MORTALITY_7D] = {"mortality_7d", "Death within 7 days of arrival", {ECG_T_PATIENTS, ECG_TABLES, ECG_TABLES}},
-    [MORTALITY_28D] = {"mortality_28d", "Death within 28 days of arrival", {ECG_T_PATIENTS, ECG_TABLES, ECG_TABLES}},
-    [MORTALITY_90D] = {"mortality_90d", "Death within 90 days of arrival", {ECG_T_PATIENTS, ECG_TABLES, ECG_TABLES}},
     [MORTALITY_180D] = {"mortality_180d", "Death within 180 days of arrival", {ECG_T_PATIENTS, ECG_TABLES, ECG_TABLES}},
+    [MORTALITY_1D] = {"mortality_1d", "Death within 1 day of arrival", {ECG_T_PATIENTS, ECG_TABLES, ECG_TABLES}},
+    [MORTALITY_28D] = {"mortality_28d", "Death within 28 days of arrival", {ECG_T_PATIENTS, ECG_TABLES, ECG_TABLES}},
     [MORTALITY_365D] = {"mortality_365d", "Death within 365 days of arrival", {ECG_T_PATIENTS, ECG_TABLES, ECG_TABLES}},
+    [MORTALITY_7D] = {"mortality_7d", "Death within 7 days of arrival", {ECG_T_PATIENTS, ECG_TABLES, ECG_TABLES}},
+    [MORTALITY_90D] = {"mortality_90d", "Death within 90 days of arrival", {ECG_T_PATIENTS, ECG_TABLES, ECG_TABLES}},
     [MORTALITY_STAY] = {"mortality_stay", "Death before discharge", {ECG_T_PATIENTS, ECG_T_ADMISSIONS, ECG_TABLES}},
     [HYPOXEMIA] = {"severe_hypoxemia", "Oxygen saturation of 85 % or less within 24 hours of arrival", {ECG_T_VITALSIGN, ECG_TABLES, ECG_TABLES}},
     [VASOPRESSORS] = {"vasopressors", "Vasopressors in the emergency department", {ECG_T_PYXIS, ECG_TABLES, ECG_TABLES}},
@@ -298,7 +298,7 @@ static void judge_mortality(int8_t *y, const facts *f, const ecg_visit *v)
 {
     const bool dead = f->death != INT64_MIN, unknown = dead && f->death - v->arrival < ECG_WINDOW;
     for (int h = 0; h < HORIZONS; h++)
-        y[MORTALITY_1D + h] = unknown ? -1 : dead && (f->death - v->arrival) / DAY <= horizon_days[h];
+        y[MORTALITY_180D + h] = unknown ? -1 : dead && (f->death - v->arrival) / DAY <= horizon_days[h];
     y[MORTALITY_STAY] = unknown ? -1 : dead && ((f->discharge != INT64_MIN && f->death < f->discharge) || (v->departure != INT64_MIN && f->death < v->departure));
 }
 

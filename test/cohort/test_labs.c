@@ -131,7 +131,7 @@ static int target(const hospital *h, int patient, const char *code)
 /* Patient TESTED in no fold, and three training patients (low, normal, high at the recording) that keep both labels of potassium. */
 static hospital *with_ballast(void)
 {
-    static const char *const rows[BALLAST] = {"3.0,3.0,mEq/L,3.3,5.1", "4.0,4.0,mEq/L,3.3,5.1", "6.0,6.0,mEq/L,3.3,5.1"};
+    static const char *const rows[BALLAST] = {"3.0,3.0,mEq/L,3.3,5.1", "4.0,4.0,mEq/L,3.3,5.1", "7.0,7.0,mEq/L,3.3,5.1"};
     hospital *h = hospital_new();
     add_patient(h, -1);
     for (int p = 0; p < BALLAST; p++)
