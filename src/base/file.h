@@ -31,7 +31,7 @@ bool ecg_holds_files(const char *folder, int depth); /* a file in it or in folde
 int64_t ecg_file_size(const char *path);     /* -1 if there is none */
 ecg_status ecg_join(char *out, size_t size, const char *folder, const char *name, ecg_err *err); /* folder/name */
 
-typedef struct { uint32_t h[8]; uint64_t len; uint8_t block[64]; } ecg_sha256;
+typedef struct { uint32_t h[8]; uint64_t len; uint8_t block[64]; bool plain; /* not by the processor's own instructions */ } ecg_sha256;
 void ecg_sha256_begin(ecg_sha256 *s);
 void ecg_sha256_add(ecg_sha256 *s, const void *bytes, size_t len);
 void ecg_sha256_end(ecg_sha256 *s, char hex[65]);

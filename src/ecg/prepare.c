@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LANES = 16 }; /* samples together, so that the compiler makes vectors of them */
+
 int64_t ecg_prepared_samples(const ecg_contract *c, const ecg_record *rec)
 {
     return ecg_resampled_length(rec->samples, rec->rate_hz, c->rate_hz);
@@ -20,21 +22,42 @@ static void bridge(float *x, int64_t before, int64_t after)
         x[i] = (float)(x[before] + rise * (double)(i - before));
 }
 
+/* A comparison with NAN is false: it stays. */
+static inline float clipped(float x, float limit)
+{
+    x = limit < x ? limit : x;
+    return -limit > x ? -limit : x;
+}
+
+static int64_t next_missing(const float *x, int64_t from, int64_t samples)
+{
+    int64_t i = from;
+    for (int gap = 0; !gap && i + LANES <= samples; i += gap ? 0 : LANES) /* most recordings have none */
+        for (int j = 0; j < LANES; j++)
+            gap |= x[i + j] != x[i + j];
+    while (i < samples && !isnan(x[i]))
+        i++;
+    return i;
+}
+
 void ecg_clean(float *x, int64_t samples, double clip)
 {
-    int64_t valid = -1; /* the last sample that was there */
-    for (int64_t i = 0; i < samples; i++) {
-        if (isnan(x[i]))
-            continue;
-        if (valid >= 0 && valid < i - 1)
-            bridge(x, valid, i);
-        valid = i;
+    for (int64_t gap = next_missing(x, 0, samples), after; gap < samples; gap = next_missing(x, after, samples)) {
+        after = gap;
+        while (after < samples && isnan(x[after]))
+            after++;
+        if (gap > 0 && after < samples)
+            bridge(x, gap - 1, after);
+        for (int64_t i = gap; gap > 0 && after == samples && i < samples; i++)
+            x[i] = x[gap - 1];
     }
-    for (int64_t i = valid + 1; valid >= 0 && i < samples; i++)
-        x[i] = x[valid];
     const float limit = (float)clip;
-    for (int64_t i = 0; limit > 0 && i < samples; i++)
-        x[i] = x[i] > limit ? limit : x[i] < -limit ? -limit : x[i];
+    int64_t i = 0;
+    for (; limit > 0 && i + LANES <= samples; i += LANES)
+        for (int j = 0; j < LANES; j++)
+            x[i + j] = clipped(x[i + j], limit);
+    for (; limit > 0 && i < samples; i++)
+        x[i] = clipped(x[i], limit);
 }
 
 /* Which of the twelve each lead of the contract is. */

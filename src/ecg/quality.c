@@ -39,35 +39,66 @@ typedef struct {
     double range_mv; /* NAN if invalid or flat */
 } lead_quality;
 
-/* Samples in runs of at least `shortest` at the lead's smallest or largest value. */
+/* Samples in runs of at least `shortest` at the lead's smallest or largest value. Such a run holds a multiple of `shortest`. */
 static int64_t resting(const float *x, int64_t n, float low, float high, int64_t shortest)
 {
-    int64_t sum = 0, run = 0;
-    for (int64_t t = 0; t <= n; t++) {
-        const bool at_extreme = t < n && (x[t] == low || x[t] == high) && (run == 0 || x[t] == x[t - 1]);
-        if (at_extreme) {
-            run++;
+    int64_t sum = 0;
+    for (int64_t t = 0; t < n; t += shortest) {
+        if (x[t] != low && x[t] != high)
             continue;
-        }
-        sum += run >= shortest ? run : 0;
-        run = t < n && (x[t] == low || x[t] == high);
+        int64_t first = t, behind = t + 1;
+        while (first > 0 && x[first - 1] == x[t])
+            first--;
+        while (behind < n && x[behind] == x[t])
+            behind++;
+        if (behind - first >= shortest)
+            sum += behind - first;
+        t += (behind - 1 - t) / shortest * shortest; /* the others within this run */
     }
     return sum;
+}
+
+typedef float four __attribute__((vector_size(16), aligned(4), may_alias)); /* every compiler we use knows it */
+typedef int32_t four_masks __attribute__((vector_size(16)));
+
+/* Smallest, largest, NAN: four samples at a time. Comparisons with NAN are false, and a mask that is true counts as -1. */
+static void extremes(float *low, float *high, int64_t *missing, const float *x, int64_t n)
+{
+    four lows = {INFINITY, INFINITY, INFINITY, INFINITY}, highs = -lows;
+    int64_t t = 0;
+    *missing = 0;
+    while (t + 4 <= n) {
+        four_masks absent = {0};
+        for (const int64_t end = n - t > 1 << 20 ? t + (1 << 20) : n - 3; t < end; t += 4) { /* a lane holds 2^31 */
+            const four v = *(const four *)(x + t);
+            const four_masks below = v < lows, above = v > highs;
+            lows = (four)(((four_masks)v & below) | ((four_masks)lows & ~below));
+            highs = (four)(((four_masks)v & above) | ((four_masks)highs & ~above));
+            absent -= v != v;
+        }
+        *missing += (int64_t)absent[0] + absent[1] + absent[2] + absent[3];
+    }
+    *low = INFINITY;
+    *high = -INFINITY;
+    for (int j = 0; j < 4; j++) {
+        *low = lows[j] < *low ? lows[j] : *low;
+        *high = highs[j] > *high ? highs[j] : *high;
+    }
+    for (; t < n; t++) {
+        *missing += isnan(x[t]) != 0;
+        *low = x[t] < *low ? x[t] : *low;
+        *high = x[t] > *high ? x[t] : *high;
+    }
 }
 
 static lead_quality judge(const float *x, int64_t n, double mv, double rate_hz)
 {
     lead_quality q = {.range_mv = NAN};
-    float low = INFINITY, high = -INFINITY;
-    for (int64_t t = 0; t < n; t++) {
-        if (isnan(x[t])) {
-            q.missing++;
-            continue;
-        }
-        low = x[t] < low ? x[t] : low;
-        high = x[t] > high ? x[t] : high;
-        q.clipped += fabs(mv * (double)x[t]) > clip_mv;
-    }
+    float low, high;
+    extremes(&low, &high, &q.missing, x, n);
+    if (fabs(mv * (double)low) > clip_mv || fabs(mv * (double)high) > clip_mv)
+        for (int64_t t = 0; t < n; t++)
+            q.clipped += fabs(mv * (double)x[t]) > clip_mv;
     q.invalid = n > 0 && q.missing == n;
     q.flat = n > q.missing && low == high;
     if (q.invalid || q.flat || n == 0)
@@ -78,18 +109,51 @@ static lead_quality judge(const float *x, int64_t n, double mv, double rate_hz)
     return q;
 }
 
-static int ascending(const void *a, const void *b)
+/* The value of that rank (from 0) among n that are not negative; x is used up. Such doubles are ordered as their bits are: eleven bits at a
+ * time, the values that share those of the one looked for are kept. */
+static double ranked(double *x, int64_t n, int64_t rank)
 {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
+    for (int shift = 53; shift > -11; shift -= 11) {
+        int64_t count[2048] = {0}, in_bin = 0;
+        const int places = shift < 0 ? 0 : shift;
+        size_t bin = 0;
+        bool same = true;
+        uint64_t bits;
+        for (int64_t i = 0; i < n; i++) {
+            memcpy(&bits, &x[i], sizeof bits);
+            count[bits >> places & 2047]++;
+            same &= x[i] == x[0];
+        }
+        if (same)
+            break;
+        for (; rank >= count[bin]; bin++)
+            rank -= count[bin];
+        for (int64_t i = 0; i < n; i++) {
+            memcpy(&bits, &x[i], sizeof bits);
+            x[in_bin] = x[i];
+            in_bin += (bits >> places & 2047) == bin;
+        }
+        n = in_bin;
+    }
+    return x[0];
 }
 
-static double median(double *x, int64_t n)
+/* Of values that are not negative; scratch (n). */
+static double median(const double *x, double *scratch, int64_t n)
 {
     if (!n)
         return NAN;
-    qsort(x, (size_t)n, sizeof *x, ascending);
-    return n % 2 ? x[n / 2] : (x[n / 2 - 1] + x[n / 2]) / 2;
+    memcpy(scratch, x, sizeof *scratch * (size_t)n);
+    const double middle = ranked(scratch, n, n / 2);
+    if (n % 2)
+        return middle;
+    double below = 0; /* the largest one that is smaller */
+    int64_t smaller = 0;
+    for (int64_t i = 0; i < n; i++) {
+        smaller += x[i] < middle;
+        below = x[i] < middle && x[i] > below ? x[i] : below;
+    }
+    return ((smaller == n / 2 ? below : middle) + middle) / 2;
 }
 
 /* Median |II - I - III| over the samples that have all three. */
@@ -103,16 +167,16 @@ static double einthoven(const ecg_record *rec)
             return NAN;
         x[k] = rec->value + at * rec->samples;
     }
-    double *gap = malloc(sizeof *gap * (size_t)(rec->samples + 1));
+    double *gap = malloc(sizeof *gap * 2 * (size_t)(rec->samples + 1));
     if (!gap)
         return NAN;
     int64_t n = 0;
     for (int64_t t = 0; t < rec->samples; t++) {
         const double d = fabs(mv[1] * (double)x[1][t] - mv[0] * (double)x[0][t] - mv[2] * (double)x[2][t]);
-        if (!isnan(d))
-            gap[n++] = d;
+        gap[n] = d;
+        n += !isnan(d);
     }
-    const double m = median(gap, n);
+    const double m = median(gap, gap + n, n);
     free(gap);
     return m;
 }
@@ -157,7 +221,7 @@ void ecg_record_quality(ecg_quality *out, const ecg_record *rec)
     *out = (ecg_quality){.warnings = rec->warnings, .seconds = rec->rate_hz > 0 ? (double)rec->samples / rec->rate_hz : 0};
     unsigned measured = 0, flat = 0, invalid = 0, other_unit = 0;
     int64_t samples = 0, missing = 0, clipped = 0, saturated = 0;
-    double range[ECG_LEADS];
+    double range[ECG_LEADS], scratch[ECG_LEADS];
     int ranges = 0;
     for (int l = 0; l < ECG_LEADS; l++) {
         const int at = ecg_record_find(rec, l);
@@ -186,7 +250,7 @@ void ecg_record_quality(ecg_quality *out, const ecg_record *rec)
     out->clipped = samples ? (double)clipped / (double)samples : 0;
     out->saturated = samples ? (double)saturated / (double)samples : 0;
     out->einthoven_mv = einthoven(rec);
-    const double typical_mv = median(range, ranges);
+    const double typical_mv = median(range, scratch, ranges);
     const bool odd_unit = other_unit || typical_mv > largest_mv || typical_mv < smallest_mv;
 
     const struct { bool there; unsigned bit; } seen[] = {
