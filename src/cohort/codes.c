@@ -52,7 +52,7 @@ bool ecg_icd_label(char out[6], const char *code, size_t len, int version)
     return n >= 3;
 }
 
-/* ---- SCP -------------------------------------------------------------------------------------------------------------------- */
+/* ---- what Python prints ----------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     const char *at, *end;
@@ -84,6 +84,49 @@ static bool quoted(char *out, size_t size, cursor *c)
     out[len] = 0;
     c->at = close + 1;
     return true;
+}
+
+static bool accept_word(cursor *c, const char *word)
+{
+    const size_t len = strlen(word);
+    if ((size_t)(c->end - c->at) < len || memcmp(c->at, word, len))
+        return false;
+    c->at += len;
+    return true;
+}
+
+/* 'I4891', "I4891", None or nan. */
+static bool list_item(ecg_list_item *out, cursor *c)
+{
+    const char quote = accept(c, '\'') ? '\'' : accept(c, '"') ? '"' : 0;
+    *out = (ecg_list_item){0};
+    if (!quote)
+        return accept_word(c, "None") || accept_word(c, "nan");
+    const char *close = memchr(c->at, quote, (size_t)(c->end - c->at));
+    if (!close || memchr(c->at, '\\', (size_t)(close - c->at)))
+        return false;
+    *out = (ecg_list_item){c->at, (size_t)(close - c->at)};
+    c->at = close + 1;
+    return true;
+}
+
+/* The bracket is read with the first item, the comma with the item behind it, so that what is read stays behind *at. */
+int ecg_list_next(ecg_list_item *out, const char *text, size_t len, size_t *at)
+{
+    cursor c = {text + *at, text + len};
+    const bool first = *at == 0;
+    if (first && !accept(&c, '['))
+        return -1;
+    if (accept(&c, ']')) {
+        while (c.at < c.end)
+            if (*c.at++ != ' ')
+                return -1;
+        return 0;
+    }
+    if ((!first && !accept(&c, ',')) || !list_item(out, &c))
+        return -1;
+    *at = (size_t)(c.at - text);
+    return 1;
 }
 
 int ecg_scp_parse(ecg_scp *out, int room, const char *text, size_t len)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * codes.h: diagnosis codes to labels: ICD-9 to ICD-10, five characters and their prefixes (docs/cohort.md 3), and the SCP dictionaries of PTB-XL. */
+ * codes.h: diagnosis codes to labels: ICD-9 to ICD-10, five characters and their prefixes (docs/cohort.md 3), and codes in
+ * columns that hold what Python prints: lists, and the SCP dictionaries of PTB-XL. */
 #ifndef ECG_COHORT_CODES_H
 #define ECG_COHORT_CODES_H
 
@@ -11,6 +12,13 @@ const char *ecg_icd9_to_10(const char *icd9);
 /* code as a table spells it -> the label it stands for in out: blanks and dots off, upper case, ICD-9 mapped, five characters, trailing X off.
  * False: no label (unmapped, fewer than three characters, odd bytes). */
 bool ecg_icd_label(char out[6], const char *code, size_t len, int version);
+
+typedef struct {
+    const char *at; /* inside the text; not ended by 0 */
+    size_t len;     /* 0: None, nan or an empty string */
+} ecg_list_item;
+/* The next item of a list as Python prints it: "['I4891', 'E785']", "[]". *at = 0 to begin. 1: an item, 0: the end, -1: this is no such list. */
+int ecg_list_next(ecg_list_item *out, const char *text, size_t len, size_t *at);
 
 typedef struct {
     char code[64];

@@ -85,6 +85,7 @@ static int by_stay_time(const void *x, const void *y)
     return a->line < b->line ? -1 : a->line > b->line;
 }
 
+/* Without a path there are none; so too for acuity and biometrics. */
 static ecg_status read_vitalsigns(stay_data *d, const char *path, ecg_err *err)
 {
     const char *need[2 + ECG_VITALS] = {"stay_id", "charttime"};
@@ -92,9 +93,9 @@ static ecg_status read_vitalsigns(stay_data *d, const char *path, ecg_err *err)
         need[2 + q] = ecg_vitals[q].name;
     int at[2 + ECG_VITALS];
     bool more;
-    ecg_csv *t;
-    ecg_status st = ecg_table_open(&t, at, path, need, 2 + ECG_VITALS, err);
-    while (!st && !(st = ecg_csv_next(t, &more, err)) && more) {
+    ecg_csv *t = NULL;
+    ecg_status st = *path ? ecg_table_open(&t, at, path, need, 2 + ECG_VITALS, err) : ECG_OK;
+    while (t && !st && !(st = ecg_csv_next(t, &more, err)) && more) {
         int64_t stay;
         vital_row r = {.line = d->n};
         if ((st = ecg_csv_i64(t, at[0], &stay, err)))
@@ -138,16 +139,14 @@ static ecg_status read_acuity(stay_data *d, const char *path, ecg_err *err)
     static const char *const need[] = {"stay_id", "acuity"};
     int at[2];
     bool more;
-    ecg_csv *t;
+    ecg_csv *t = NULL;
     uint8_t *seen = calloc((size_t)d->stay.n + 1, 1);
     for (int64_t i = 0; i < d->stay.n; i++)
         d->acuity[i] = NAN;
-    ecg_status st = seen ? ecg_table_open(&t, at, path, need, 2, err) : ecg_fail(err, ECG_ENOMEM, "no memory for the triage");
-    if (st) {
-        free(seen);
-        return st;
-    }
-    while (!(st = ecg_csv_next(t, &more, err)) && more) {
+    ecg_status st = seen ? ECG_OK : ecg_fail(err, ECG_ENOMEM, "no memory for the triage");
+    if (!st && *path)
+        st = ecg_table_open(&t, at, path, need, 2, err);
+    while (t && !st && !(st = ecg_csv_next(t, &more, err)) && more) {
         int64_t stay;
         double acuity;
         if ((st = ecg_csv_i64(t, at[0], &stay, err)) || (st = ecg_csv_double(t, at[1], &acuity, err)))
@@ -242,9 +241,9 @@ static ecg_status biometric_columns(float *table, const ecg_visits *v, const cha
         }
         st = ecg_ids_put(&first, v->at[i].subject, (int32_t)i, err);
     }
-    if (!st)
+    if (!st && *path)
         st = ecg_table_open(&t, at, path, need, 4, err);
-    while (!st && !(st = ecg_csv_next(t, &more, err)) && more) {
+    while (t && !st && !(st = ecg_csv_next(t, &more, err)) && more) {
         int64_t subject, date;
         int b = 0;
         double value;

@@ -1,18 +1,23 @@
 /* SPDX-License-Identifier: MIT
- * mimic.c: a MIMIC-like hospital to a cohort, in order: visits and codes (visits.c), recordings (attach.c), folds (split.c), diagnosis labels,
- * columns (features.c, labs.c), laboratory labels (labs.c), the file (store.c). Recordings come before anything that counts, so that one
- * that cannot be read is nowhere counted. */
+ * mimic.c: a MIMIC-like hospital to a cohort, in order: its tables (modules.c), visits and codes (visits.c), recordings (attach.c), folds (split.c or the
+ * published ones), diagnosis labels, columns (features.c, labs.c), laboratory and deterioration labels, the file (store.c). Recordings come before
+ * anything that counts, so that one that cannot be read is nowhere counted. */
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cohort/attach.h"
+#include "cohort/deterioration.h"
+#include "cohort/diagnoses.h"
 #include "cohort/features.h"
+#include "cohort/lab_labels.h"
 #include "cohort/labs.h"
+#include "cohort/record_list.h"
 #include "cohort/split.h"
 
-enum { FOLDS = 20, MIN_COUNT = 40, MIN_LABS = 40, SETS = 2 };
+enum { FOLDS = 20, MIN_COUNT = 40, MIN_LABS = 40, FAMILIES = 4, MOST_SETS = 2 + FAMILIES };
 
 static const char *const roles_published = "train:0-17,validation:18,test:19", *const roles_synthetic = "train:0-13,validation:14-15,test:16-19";
 
@@ -20,6 +25,8 @@ static const char *const roles_published = "train:0-17,validation:18,test:19", *
 static bool is_synthetic(const char *folder)
 {
     char path[600];
+    if (!folder)
+        return false;
     snprintf(path, sizeof path, "%.511s/truth/manifest.json", folder);
     json_t *manifest = json_load_file(path, 0, NULL);
     const bool synthetic = json_is_true(json_object_get(manifest, "synthetic"));
@@ -29,7 +36,7 @@ static bool is_synthetic(const char *folder)
 
 /* ---- folds and stays ------------------------------------------------------------------------------------------------------------------ */
 
-static ecg_status assign_folds(ecg_cohort_row *row, const ecg_visits *v, uint32_t seed, ecg_err *err)
+static ecg_status generate_folds(ecg_cohort_row *row, const ecg_visits *v, uint32_t seed, ecg_err *err)
 {
     ecg_split_row *split = malloc((size_t)v->n * sizeof *split);
     uint8_t *fold = malloc((size_t)v->n);
@@ -46,6 +53,18 @@ static ecg_status assign_folds(ecg_cohort_row *row, const ecg_visits *v, uint32_
     return st;
 }
 
+static ecg_status assign_folds(ecg_cohort_row *row, const ecg_visits *v, uint32_t seed, const ecg_watch *watch, ecg_err *err)
+{
+    if (!v->has_folds) {
+        ecg_say(watch, "folds: iterative stratification over patients, seed %" PRIu32, seed);
+        return generate_folds(row, v, seed, err);
+    }
+    ecg_say(watch, "folds: strat_fold of records_w_diag_icd10.csv");
+    for (int64_t i = 0; i < v->n; i++)
+        row[i].fold = (uint8_t)v->at[i].fold;
+    return ECG_OK;
+}
+
 /* Recordings are in order of time: the first of a stay is the first that is met. */
 static ecg_status mark_first(ecg_cohort_row *row, const ecg_visits *v, ecg_err *err)
 {
@@ -59,173 +78,7 @@ static ecg_status mark_first(ecg_cohort_row *row, const ecg_visits *v, ecg_err *
     return st;
 }
 
-/* ---- diagnoses ------------------------------------------------------------------------------------------------------------------------ */
-
-/* Titles of the kept codes, of version 10; the table's spelling may carry trailing X or more than five characters: only exact codes count. */
-static ecg_status read_titles(ecg_label_table *table, const char *path, ecg_err *err)
-{
-    static const char *const need[] = {"icd_code", "icd_version", "long_title"};
-    int at[3];
-    bool more;
-    ecg_csv *t;
-    ecg_words codes = {0};
-    ecg_status st = ECG_OK;
-    for (int k = 0; k < table->n; k++) /* word k is label k: codes differ */
-        if (ecg_words_put(&codes, table->label[k].code, strlen(table->label[k].code)) < 0)
-            st = ecg_fail(err, ECG_ENOMEM, "no memory for the titles");
-    if (!st)
-        st = ecg_table_open(&t, at, path, need, 3, err);
-    if (st) {
-        ecg_words_clear(&codes);
-        return st;
-    }
-    while (!(st = ecg_csv_next(t, &more, err)) && more) {
-        int64_t version;
-        if ((st = ecg_csv_i64(t, at[1], &version, err)))
-            break;
-        const ecg_field code = ecg_csv_field(t, at[0]);
-        size_t len = code.len;
-        while (len && code.at[len - 1] == ' ')
-            len--;
-        const int k = version == 10 && len ? ecg_words_get(&codes, code.at, len) : -1;
-        if (k >= 0 && !table->label[k].title[0])
-            ecg_field_copy(table->label[k].title, sizeof table->label[k].title, ecg_csv_field(t, at[2]));
-    }
-    ecg_csv_close(t);
-    ecg_words_clear(&codes);
-    return st;
-}
-
-/* The set `diagnoses`: codes with at least min_count recordings; a recording without any code is unknown. */
-static ecg_status label_diagnoses(ecg_label_table *table, int8_t **label, const ecg_visits *v, int64_t min_count, const char *titles, ecg_err *err)
-{
-    const int words = v->label.n;
-    int64_t *count = calloc((size_t)words + 1, sizeof *count);
-    int *of_word = malloc(((size_t)words + 1) * sizeof *of_word);
-    table->label = calloc((size_t)words + 1, sizeof *table->label);
-    ecg_status st = count && of_word && table->label ? ECG_OK : ecg_fail(err, ECG_ENOMEM, "no memory for %d codes", words);
-    if (st)
-        goto done;
-    for (int64_t i = 0; i < v->n; i++)
-        for (int c = 0; c < v->at[i].codes; c++)
-            count[v->at[i].code[c]]++;
-    for (int w = 0; w < words; w++)
-        if (count[w] >= min_count)
-            snprintf(table->label[table->n++].code, sizeof table->label->code, "%s", v->label.at[w]);
-    if (!table->n) {
-        st = ecg_fail(err, ECG_EDATA, "no diagnosis has %" PRId64 " positives among %" PRId64 " recordings (--min-count)", min_count, v->n);
-        goto done;
-    }
-    ecg_label_table_hash(table); /* sorts */
-    for (int w = 0; w < words; w++)
-        of_word[w] = -1;
-    for (int k = 0; k < table->n; k++)
-        of_word[ecg_words_get(&v->label, table->label[k].code, strlen(table->label[k].code))] = k;
-    *label = calloc((size_t)v->n, (size_t)table->n);
-    if (!*label) {
-        st = ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " x %d labels", v->n, table->n);
-        goto done;
-    }
-    for (int64_t i = 0; i < v->n; i++) {
-        int8_t *y = *label + i * table->n;
-        if (!v->at[i].coded)
-            memset(y, -1, (size_t)table->n);
-        for (int c = 0; c < v->at[i].codes; c++)
-            if (of_word[v->at[i].code[c]] >= 0)
-                y[of_word[v->at[i].code[c]]] = 1;
-    }
-    if (!(st = read_titles(table, titles, err)))
-        ecg_labels_count(table, *label, v->n);
-done:
-    free(count);
-    free(of_word);
-    return st;
-}
-
-/* ---- laboratory ------------------------------------------------------------------------------------------------------------------------ */
-
-static ecg_status read_labs(float *tabular, ecg_label_table *table, int8_t **label, const ecg_visits *v, const ecg_cohort_row *row, const ecg_roles *roles,
-                            int64_t min_labs, const ecg_mimic_tables *tables, ecg_pool *pool, const ecg_watch *watch, ecg_err *err)
-{
-    ecg_lab_rows labs = {0};
-    int8_t *role = malloc((size_t)v->n);
-    uint8_t *training = calloc((size_t)v->patients + 1, 1);
-    ecg_status st = role && training ? ECG_OK : ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " recordings", v->n);
-    for (int64_t i = 0; i < v->n && !st; i++) {
-        role[i] = -1;
-        for (int r = 0; r < ECG_ROLES; r++)
-            if (roles->folds[r] >> row[i].fold & 1u)
-                role[i] = (int8_t)r;
-        if (role[i] == ECG_TRAIN)
-            training[v->at[i].patient] = 1;
-    }
-    if (!st)
-        st = ecg_lab_rows_read(&labs, v, training, tables->path[ECG_T_LABITEMS], tables->path[ECG_T_LABEVENTS], 3600, 3600, pool, watch, err);
-    if (!st) {
-        ecg_say(watch, "laboratory: %" PRId64 " rows read, %" PRId64 " near a recording", labs.read, labs.n);
-        st = ecg_labs_features(tabular, &labs, v, err);
-    }
-    if (!st)
-        st = ecg_labs_labels(table, label, &labs, v, role, min_labs, err);
-    if (!st && table->n)
-        ecg_labels_count(table, *label, v->n);
-    ecg_lab_rows_clear(&labs);
-    free(role);
-    free(training);
-    return st;
-}
-
-/* ---- the file --------------------------------------------------------------------------------------------------------------------------- */
-
-static ecg_status describe_contract(ecg_contract *c, ecg_err *err)
-{
-    ecg_contract_default(c);
-    c->column = malloc(ECG_COLUMNS * sizeof *c->column);
-    c->table = calloc(SETS, sizeof *c->table);
-    if (!c->column || !c->table)
-        return ecg_fail(err, ECG_ENOMEM, "no memory for a contract");
-    ecg_mimic_columns(c->column);
-    c->columns = ECG_COLUMNS;
-    c->sets = SETS;
-    snprintf(c->table[0].set, sizeof c->table[0].set, "diagnoses");
-    snprintf(c->table[1].set, sizeof c->table[1].set, "labs");
-    return ECG_OK;
-}
-
-static ecg_status list_sources(ecg_text *out, const ecg_mimic_tables *tables, ecg_err *err)
-{
-    ecg_status st = ECG_OK;
-    for (int t = 0; t < ECG_TABLES && !st; t++)
-        if (tables->path[t][0])
-            st = ecg_sources_add(out, tables->path[t], strrchr(tables->path[t], '/') + 1, err);
-    return st;
-}
-
-/* Recordings into b; those that could not be had leave v. */
-static ecg_status attach_recordings(ecg_cohort_builder *b, ecg_build_result *result, ecg_visits *v, const ecg_contract *c, const char *record_list,
-                                    const ecg_build_options *o, ecg_pool *pool, const ecg_watch *watch, ecg_err *err)
-{
-    char folder[512];
-    snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(record_list, '/') - record_list), record_list);
-    ecg_recording *rec = calloc((size_t)v->n, sizeof *rec);
-    uint8_t *fate = calloc((size_t)v->n, 1);
-    ecg_status st = rec && fate ? ECG_OK : ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " recordings", v->n);
-    for (int64_t i = 0; i < v->n && !st; i++) {
-        const ecg_visit *x = &v->at[i];
-        rec[i].path = x->path;
-        rec[i].row = (ecg_cohort_row){.patient = x->subject, .study = x->study, .stay = x->own_stay, .ecg_time = x->time};
-    }
-    if (!st)
-        st = ecg_attach(b, fate, result, c, folder, rec, v->n, o, pool, watch, err);
-    if (!st) {
-        for (int64_t i = 0; i < v->n; i++)
-            fate[i] = fate[i] == ECG_KEPT;
-        ecg_visits_filter(v, fate);
-    }
-    free(rec);
-    free(fate);
-    return st;
-}
+/* ---- label sets ------------------------------------------------------------------------------------------------------------------------ */
 
 typedef struct {
     ecg_mimic_tables tables;
@@ -233,18 +86,271 @@ typedef struct {
     ecg_contract contract;
     ecg_roles roles;
     ecg_cohort_builder *builder;
-    float *tabular;         /* (n, ECG_COLUMNS) */
-    int8_t *label[SETS];
+    float *tabular;         /* (n, contract.columns) */
+    int8_t *label[MOST_SETS];
     ecg_text attrition, sources;
 } work;
+
+/* The set that is being made; it counts once it has labels. */
+static ecg_label_table *new_set(work *w, const char *name)
+{
+    ecg_label_table *table = &w->contract.table[w->contract.sets];
+    snprintf(table->set, sizeof table->set, "%s", name);
+    return table;
+}
+
+static void keep_set(work *w, ecg_label_table *table, const ecg_watch *watch)
+{
+    if (!table->n) {
+        ecg_say(watch, "%s: no label is kept, the set is left out", table->set);
+        free(table->label);
+        free(w->label[w->contract.sets]);
+        w->label[w->contract.sets] = NULL;
+        *table = (ecg_label_table){0};
+        return;
+    }
+    ecg_labels_count(table, w->label[w->contract.sets], w->visits.n);
+    ecg_say(watch, "%s: %d labels", table->set, table->n);
+    w->contract.sets++;
+}
+
+static ecg_status label_diagnoses(work *w, const ecg_build_options *o, const ecg_watch *watch, ecg_err *err)
+{
+    const ecg_diagnosis_choice how = {o->mdsed_labels, o->min_count ? o->min_count : MIN_COUNT};
+    if (!w->visits.has_codes)
+        return ECG_OK;
+    ecg_label_table *table = new_set(w, "diagnoses");
+    ecg_status st = ecg_diagnoses_label(table, &w->label[w->contract.sets], &w->visits, &how, w->tables.path[ECG_T_ICD_TITLES], watch, err);
+    if (!st)
+        keep_set(w, table, watch);
+    return st;
+}
+
+static ecg_status label_deterioration(work *w, const ecg_watch *watch, ecg_err *err)
+{
+    ecg_label_table *table = new_set(w, "deterioration");
+    ecg_status st = ecg_deterioration_labels(table, &w->label[w->contract.sets], &w->visits, &w->tables, watch, err);
+    if (!st)
+        keep_set(w, table, watch);
+    return st;
+}
+
+/* ---- laboratory ------------------------------------------------------------------------------------------------------------------------ */
+
+static const struct { unsigned family; const char *set; int64_t ahead; } families[FAMILIES] = {
+    {ECG_LABS_EST, "labs", 60 * 60},
+    {ECG_LABS_MON30, "labs_mon30", 30 * 60},
+    {ECG_LABS_MON60, "labs_mon60", 60 * 60},
+    {ECG_LABS_MON120, "labs_mon120", 120 * 60},
+};
+
+/* role (n) of each recording, -1 none; training (patients): in a training fold. */
+static void assign_roles(int8_t *role, uint8_t *training, const ecg_visits *v, const ecg_cohort_row *row, const ecg_roles *roles)
+{
+    for (int64_t i = 0; i < v->n; i++) {
+        role[i] = -1;
+        for (int r = 0; r < ECG_ROLES; r++)
+            if (roles->folds[r] >> row[i].fold & 1u)
+                role[i] = (int8_t)r;
+        if (role[i] == ECG_TRAIN)
+            training[v->at[i].patient] = 1;
+    }
+}
+
+static ecg_status write_lab_rows(const char *path, const ecg_visits *v, const ecg_lab_rows *rows, const ecg_lab_choice *how, const char *labevents,
+                                 const ecg_watch *watch, ecg_err *err)
+{
+    int64_t count[3];
+    ecg_status st = ecg_lab_write_rows(path, count, v, rows, how, labevents, watch, err);
+    if (!st)
+        ecg_say(watch, "laboratory rows of %" PRId64 " patients: %" PRId64 " low, %" PRId64 " normal, %" PRId64 " high: %s, counts per label beside it",
+                v->patients, count[0], count[1], count[2], path);
+    return st;
+}
+
+/* Where rows are ED stays, the class of a laboratory row is asked of every patient, with or without such a stay. */
+static ecg_status write_everybody(const work *w, const char *path, const uint8_t *training, const ecg_lab_choice *how, ecg_pool *pool,
+                                  const ecg_watch *watch, ecg_err *err)
+{
+    const char *const items = w->tables.path[ECG_T_LABITEMS], *const events = w->tables.path[ECG_T_LABEVENTS];
+    ecg_visits all = {0};
+    ecg_ids trained = {0};
+    ecg_lab_rows rows = {0};
+    ecg_status st = ecg_visits_everybody(&all, w->tables.path[ECG_T_PATIENTS], err);
+    uint8_t *flag = calloc((size_t)all.patients + 1, 1);
+    if (!st && !flag)
+        st = ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " patients", all.patients);
+    for (int64_t i = 0; i < w->visits.n && !st; i++)
+        if (training[w->visits.at[i].patient])
+            st = ecg_ids_put(&trained, w->visits.at[i].subject, 1, err);
+    for (int64_t i = 0; i < all.n && !st; i++)
+        flag[all.at[i].patient] = ecg_ids_get(&trained, all.at[i].subject) > 0;
+    if (!st && !(st = ecg_lab_rows_read(&rows, &all, flag, items, events, 0, 0, pool, watch, err)))
+        st = write_lab_rows(path, &all, &rows, how, events, watch, err);
+    ecg_lab_rows_clear(&rows);
+    ecg_ids_clear(&trained);
+    ecg_visits_clear(&all);
+    free(flag);
+    return st;
+}
+
+static ecg_status list_lab_rows(const work *w, const ecg_lab_rows *rows, const uint8_t *training, const ecg_lab_choice *how, const ecg_build_options *o,
+                                ecg_pool *pool, const ecg_watch *watch, ecg_err *err)
+{
+    char path[544];
+    if (w->visits.recordings && !o->lab_rows)
+        return ECG_OK;
+    snprintf(path, sizeof path, "%.511s%s", o->lab_rows ? o->lab_rows : o->output, o->lab_rows ? "" : ".lab_rows.csv");
+    if (!w->visits.recordings && w->tables.path[ECG_T_PATIENTS][0])
+        return write_everybody(w, path, training, how, pool, watch, err);
+    return write_lab_rows(path, &w->visits, rows, how, w->tables.path[ECG_T_LABEVENTS], watch, err);
+}
+
+static ecg_status read_lab_rows(ecg_lab_rows *rows, const work *w, const uint8_t *training, unsigned wanted, ecg_pool *pool, const ecg_watch *watch,
+                                ecg_err *err)
+{
+    int64_t ahead = 0;
+    for (int f = 0; f < FAMILIES; f++)
+        if (wanted & families[f].family && families[f].ahead > ahead)
+            ahead = families[f].ahead;
+    ecg_status st = ecg_lab_rows_read(rows, &w->visits, training, w->tables.path[ECG_T_LABITEMS], w->tables.path[ECG_T_LABEVENTS],
+                                      wanted & ECG_LABS_EST ? 60 * 60 : 0, ahead, pool, watch, err);
+    if (!st)
+        ecg_say(watch, "laboratory: %" PRId64 " rows read, %" PRId64 " near a recording", rows->read, rows->n);
+    return st;
+}
+
+static ecg_status label_labs(work *w, const ecg_lab_rows *rows, const int8_t *role, unsigned wanted, const ecg_lab_choice *how, const ecg_watch *watch,
+                             ecg_err *err)
+{
+    ecg_status st = ECG_OK;
+    for (int f = 0; f < FAMILIES && !st; f++)
+        if (wanted & families[f].family) {
+            ecg_label_table *table = new_set(w, families[f].set);
+            st = ecg_lab_labels(table, &w->label[w->contract.sets], rows, &w->visits, role, families[f].family, how, err);
+            if (!st)
+                keep_set(w, table, watch);
+        }
+    return st;
+}
+
+/* Columns and labels of the laboratory; both stay missing where there is no such table. */
+static ecg_status read_labs(work *w, const ecg_build_options *o, ecg_pool *pool, const ecg_watch *watch, ecg_err *err)
+{
+    const ecg_visits *v = &w->visits;
+    const ecg_lab_choice how = {o->ranges, o->paper, o->min_labs ? o->min_labs : MIN_LABS};
+    const unsigned wanted = o->lab_families ? o->lab_families : ECG_LABS_EST;
+    ecg_lab_rows rows = {0};
+    int8_t *role = malloc((size_t)v->n);
+    uint8_t *training = calloc((size_t)v->patients + 1, 1);
+    ecg_status st = role && training ? ECG_OK : ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " recordings", v->n);
+    if (!st) {
+        assign_roles(role, training, v, ecg_cohort_rows(w->builder), &w->roles);
+        st = read_lab_rows(&rows, w, training, wanted, pool, watch, err);
+    }
+    if (!st)
+        st = ecg_labs_features(w->tabular, &rows, v, err);
+    if (!st)
+        st = label_labs(w, &rows, role, wanted, &how, watch, err);
+    if (!st)
+        st = list_lab_rows(w, &rows, training, &how, o, pool, watch, err);
+    ecg_lab_rows_clear(&rows);
+    free(role);
+    free(training);
+    return st;
+}
+
+static void no_labs(float *table, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        for (int c = ECG_COL_LABS; c < ECG_COL_LABS + ECG_TESTS * ECG_STATISTICS; c++)
+            table[i * ECG_COLUMNS + c] = NAN;
+}
+
+/* ---- the file --------------------------------------------------------------------------------------------------------------------------- */
+
+static ecg_status describe_contract(ecg_contract *c, bool masks, ecg_err *err)
+{
+    ecg_contract_default(c);
+    c->columns = ECG_COLUMNS + (masks ? ECG_MASKS : 0);
+    c->column = malloc((size_t)c->columns * sizeof *c->column);
+    c->table = calloc(MOST_SETS, sizeof *c->table);
+    if (!c->column || !c->table)
+        return ecg_fail(err, ECG_ENOMEM, "no memory for a contract");
+    ecg_mimic_columns(c->column);
+    if (masks)
+        ecg_mimic_mask_columns(c->column + ECG_COLUMNS);
+    return ECG_OK;
+}
+
+/* record_list.csv inside an archive: the archive as a whole would take minutes, and says no more about the cohort. */
+static ecg_status add_zipped(ecg_text *out, const char *archive, ecg_err *err)
+{
+    ecg_bytes bytes = {0};
+    ecg_sha256 sum;
+    char hex[65];
+    ecg_status st = ecg_record_list_unzip(&bytes, archive, err);
+    if (st)
+        return st;
+    ecg_sha256_begin(&sum);
+    ecg_sha256_add(&sum, bytes.at, bytes.len);
+    ecg_sha256_end(&sum, hex);
+    ecg_text_printf(out, "%s{\"name\":\"record_list.csv\",\"bytes\":%zu,\"sha256\":\"%s\"}", out->len ? "," : "[", bytes.len, hex);
+    ecg_bytes_free(&bytes);
+    return ECG_OK;
+}
+
+static ecg_status list_sources(ecg_text *out, const ecg_mimic_tables *tables, ecg_err *err)
+{
+    ecg_status st = ECG_OK;
+    for (int t = 0; t < ECG_TABLES && !st; t++)
+        if (tables->path[t][0] && t != ECG_T_MACHINE) /* nothing is taken from that */
+            st = t == ECG_T_RECORDS && tables->zipped ? add_zipped(out, tables->path[t], err)
+                                                      : ecg_sources_add(out, tables->path[t], strrchr(tables->path[t], '/') ? strrchr(tables->path[t], '/') + 1 : tables->path[t], err);
+    return st;
+}
+
+/* Recordings into the builder; those that could not be had leave the visits. */
+static ecg_status attach_recordings(work *w, ecg_build_result *result, const ecg_build_options *options, ecg_pool *pool, const ecg_watch *watch, ecg_err *err)
+{
+    ecg_visits *v = &w->visits;
+    ecg_build_options o = *options;
+    o.no_waveforms = options->no_waveforms || !v->recordings || !w->tables.ecg[0];
+    ecg_recording *rec = calloc((size_t)v->n, sizeof *rec);
+    uint8_t *fate = calloc((size_t)v->n, 1);
+    ecg_status st = rec && fate ? ECG_OK : ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " recordings", v->n);
+    if (!st)
+        st = ecg_cohort_create(&w->builder, o.output, &w->contract, !o.no_waveforms, err);
+    for (int64_t i = 0; i < v->n && !st; i++) {
+        const ecg_visit *x = &v->at[i];
+        rec[i].path = x->path ? x->path : "";
+        rec[i].row = (ecg_cohort_row){.patient = x->subject, .study = x->study, .stay = x->own_stay, .ecg_time = x->recorded};
+    }
+    if (!st)
+        st = ecg_attach(w->builder, fate, result, &w->contract, w->tables.ecg, rec, v->n, &o, pool, watch, err);
+    if (!st) {
+        for (int64_t i = 0; i < v->n; i++)
+            fate[i] = fate[i] == ECG_KEPT;
+        ecg_visits_filter(v, fate);
+    }
+    if (!st && !o.no_waveforms) {
+        ecg_attrition_add(&w->attrition, "recording is in the folder", v->n + result->broken, result->absent);
+        ecg_attrition_add(&w->attrition, "recording is readable and long enough", v->n, result->broken);
+    }
+    free(rec);
+    free(fate);
+    return st;
+}
 
 static void work_clear(work *w)
 {
     ecg_visits_clear(&w->visits);
+    if (w->contract.table && w->contract.sets < MOST_SETS) /* one that was being made */
+        free(w->contract.table[w->contract.sets].label);
     ecg_contract_clear(&w->contract);
     ecg_cohort_abort(w->builder);
     free(w->tabular);
-    for (int s = 0; s < SETS; s++)
+    for (int s = 0; s < MOST_SETS; s++)
         free(w->label[s]);
     ecg_text_clear(&w->attrition);
     ecg_text_clear(&w->sources);
@@ -254,25 +360,25 @@ static ecg_status fill(work *w, const ecg_build_options *o, ecg_pool *pool, cons
 {
     const ecg_visits *v = &w->visits;
     ecg_cohort_row *row = ecg_cohort_rows(w->builder);
-    w->tabular = malloc((size_t)v->n * ECG_COLUMNS * sizeof *w->tabular);
-    ecg_status st = w->tabular ? ECG_OK : ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " x %d values", v->n, ECG_COLUMNS);
+    const bool labs = w->tables.path[ECG_T_LABEVENTS][0] && w->tables.path[ECG_T_LABITEMS][0];
+    w->tabular = malloc((size_t)v->n * (size_t)w->contract.columns * sizeof *w->tabular);
+    ecg_status st = w->tabular ? ECG_OK : ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " x %d values", v->n, w->contract.columns);
     if (!st)
-        st = assign_folds(row, v, o->seed, err);
+        st = assign_folds(row, v, o->seed, watch, err);
     if (!st)
         st = mark_first(row, v, err);
     if (!st)
-        st = label_diagnoses(&w->contract.table[0], &w->label[0], v, o->min_count ? o->min_count : MIN_COUNT, w->tables.path[ECG_T_ICD_TITLES], err);
+        st = label_diagnoses(w, o, watch, err);
     if (!st)
         st = ecg_features_read(w->tabular, v, &w->tables, err);
+    if (!st && labs)
+        st = read_labs(w, o, pool, watch, err);
+    else if (!st)
+        no_labs(w->tabular, v->n);
     if (!st)
-        st = read_labs(w->tabular, &w->contract.table[1], &w->label[1], v, row, &w->roles, o->min_labs ? o->min_labs : MIN_LABS, &w->tables, pool, watch, err);
-    if (!st)
-        ecg_say(watch, "%d diagnoses, %d lab abnormalities", w->contract.table[0].n, w->contract.table[1].n);
-    if (!st && !w->contract.table[1].n) { /* a set without labels is none */
-        free(w->contract.table[1].label);
-        w->contract.table[1].label = NULL;
-        w->contract.sets = 1;
-    }
+        st = label_deterioration(w, watch, err);
+    if (!st && o->masks)
+        ecg_mimic_masks(w->tabular, v->n);
     return st;
 }
 
@@ -280,21 +386,19 @@ static ecg_status build(work *w, ecg_build_result *out, const ecg_build_options 
 {
     ecg_status st = ecg_roles_parse(&w->roles, o->roles ? o->roles : out->synthetic ? roles_synthetic : roles_published, err);
     if (!st)
-        st = ecg_mimic_find(&w->tables, o->from.mimic, err);
+        st = ecg_modules_find(&w->tables, &o->from, err);
     if (!st)
-        st = ecg_visits_read(&w->visits, &w->attrition, &w->tables, o->keep_uncoded, err);
+        st = ecg_modules_say(&w->tables, o, watch, err);
     if (!st)
-        st = describe_contract(&w->contract, err);
+        st = ecg_visits_read(&w->visits, &w->attrition, &w->tables, o, watch, err);
     if (!st)
-        st = ecg_cohort_create(&w->builder, o->output, &w->contract, !o->no_waveforms, err);
+        st = describe_contract(&w->contract, o->masks, err);
     if (st)
         return st;
-    const int64_t n = w->visits.n;
-    ecg_say(watch, "%" PRId64 " recordings of %" PRId64 " patients in the first 90 minutes", n, w->visits.patients);
-    if ((st = attach_recordings(w->builder, out, &w->visits, &w->contract, w->tables.path[ECG_T_RECORDS], o, pool, watch, err)))
+    ecg_say(watch, "%" PRId64 " %s of %" PRId64 " patients%s", w->visits.n, w->visits.recordings ? "recordings" : "ED stays", w->visits.patients,
+            w->visits.recordings ? " in the first 90 minutes" : "");
+    if ((st = attach_recordings(w, out, o, pool, watch, err)))
         return st;
-    ecg_attrition_add(&w->attrition, "recording is in the folder", n - out->absent, out->absent);
-    ecg_attrition_add(&w->attrition, "recording is readable and long enough", w->visits.n, out->broken);
     out->patients = w->visits.patients;
     if ((st = fill(w, o, pool, watch, err)) || (st = list_sources(&w->sources, &w->tables, err)))
         return st;

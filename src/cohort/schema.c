@@ -98,3 +98,34 @@ void ecg_mimic_columns(ecg_column out[ECG_COLUMNS])
     column(&out[ECG_COL_ACUITY], "vitals_acuity", 5, "", "routine");
     column(&out[ECG_COL_ETHNICITY], "demographics_ethnicity", 5, "", "routine");
 }
+
+/* ---- what was missing --------------------------------------------------------------------------------------------------------------- */
+
+static bool can_be_missing(int column_at)
+{
+    return column_at != ECG_COL_AGE && column_at != ECG_COL_GENDER && column_at != ECG_COL_ETHNICITY;
+}
+
+void ecg_mimic_mask_columns(ecg_column out[ECG_MASKS])
+{
+    ecg_column of[ECG_COLUMNS];
+    ecg_mimic_columns(of);
+    for (int c = 0, m = 0; c < ECG_COLUMNS; c++)
+        if (can_be_missing(c)) {
+            char name[sizeof of->name];
+            snprintf(name, sizeof name, "%.59s_nan", of[c].name);
+            column(&out[m++], name, 0, "", of[c].group);
+        }
+}
+
+void ecg_mimic_masks(float *table, int64_t n)
+{
+    const int width = ECG_COLUMNS + ECG_MASKS;
+    for (int64_t i = n - 1; i >= 0; i--) { /* from the end: row i goes where rows before it have not been read from */
+        float *row = table + i * width;
+        memmove(row, table + i * ECG_COLUMNS, ECG_COLUMNS * sizeof *row);
+        for (int c = 0, m = ECG_COLUMNS; c < ECG_COLUMNS; c++)
+            if (can_be_missing(c))
+                row[m++] = isnan(row[c]) ? 1.0f : 0.0f;
+    }
+}

@@ -17,7 +17,8 @@ enum {
     ECG_COL_GENDER = ECG_COL_LABS + ECG_TESTS * ECG_STATISTICS,
     ECG_COL_ACUITY,    /* 1..5 stored as 0..4 */
     ECG_COL_ETHNICITY, /* asian, black/african, hispanic/latino, other, white */
-    ECG_COLUMNS
+    ECG_COLUMNS,
+    ECG_MASKS = ECG_COLUMNS - 3 /* age, gender and ethnicity have none */
 };
 
 typedef struct {
@@ -35,5 +36,10 @@ extern const ecg_vital ecg_vitals[ECG_VITALS];
 extern const ecg_test ecg_tests[ECG_TESTS];
 
 void ecg_mimic_columns(ecg_column out[ECG_COLUMNS]);
+
+/* One column for each that can be missing, in their order, of their group: NAME_nan, 1 where NAME was missing. */
+void ecg_mimic_mask_columns(ecg_column out[ECG_MASKS]);
+/* In place: n rows of ECG_COLUMNS values one behind the other become rows of ECG_COLUMNS + ECG_MASKS; table has room for these. */
+void ecg_mimic_masks(float *table, int64_t n);
 
 #endif

@@ -13,22 +13,17 @@
 
 enum { DEPTH = 5, PATH = 512 };
 
-typedef struct {
-    const char *parent, *name;
-    char first[PATH], second[PATH];
-} search;
-
 /* Folders of recordings ("p1000", "records100") hold hundreds of thousands of files, "truth" the generator's own copies. */
 static bool is_skipped(const char *folder)
 {
-    static const char *const skip[] = {"truth", "records100", "records500", "icu", "note"};
+    static const char *const skip[] = {"truth", "records100", "records500", "note"};
     for (size_t i = 0; i < sizeof skip / sizeof *skip; i++)
         if (!strcmp(folder, skip[i]))
             return true;
     return folder[0] == '.' || (folder[0] == 'p' && folder[1] && strspn(folder + 1, "0123456789") == strlen(folder + 1));
 }
 
-static void take(search *s, const char *folder)
+static void take(ecg_table_search *s, const char *folder)
 {
     static const char *const ending[] = {"", ".gz"};
     const char *slash = strrchr(folder, '/');
@@ -45,9 +40,10 @@ static void take(search *s, const char *folder)
     }
 }
 
-static void look(search *s, const char *folder, int depth)
+static void look(ecg_table_search *s, int tables, const char *folder, int depth)
 {
-    take(s, folder);
+    for (int t = 0; t < tables; t++)
+        take(&s[t], folder);
     if (depth == DEPTH)
         return;
     struct dirent **list;
@@ -55,14 +51,14 @@ static void look(search *s, const char *folder, int depth)
     for (int i = 0; i < n; i++) {
         char path[PATH];
         if (!is_skipped(list[i]->d_name) && (size_t)snprintf(path, sizeof path, "%s/%s", folder, list[i]->d_name) < sizeof path && ecg_is_folder(path))
-            look(s, path, depth + 1);
+            look(s, tables, path, depth + 1);
         free(list[i]);
     }
     if (n >= 0)
         free(list);
 }
 
-ecg_status ecg_table_find(char out[512], const char *folder, const char *parent, const char *name, ecg_err *err)
+ecg_status ecg_tables_search(ecg_table_search *table, int n, const char *folder, ecg_err *err)
 {
     char root[PATH];
     size_t len = strlen(folder);
@@ -74,10 +70,18 @@ ecg_status ecg_table_find(char out[512], const char *folder, const char *parent,
     root[len] = 0;
     if (!ecg_is_folder(root))
         return ecg_fail_at(err, ECG_EIO, root, 0, 0, "no such folder");
-    search s = {.parent = parent, .name = name};
-    look(&s, root, 0);
+    look(table, n, root, 0);
+    return ECG_OK;
+}
+
+ecg_status ecg_table_find(char out[512], const char *folder, const char *parent, const char *name, ecg_err *err)
+{
+    ecg_table_search s = {.parent = parent, .name = name};
+    ecg_status st = ecg_tables_search(&s, 1, folder, err);
+    if (st)
+        return st;
     if (!s.first[0])
-        return ecg_fail_at(err, ECG_EIO, root, 0, 0, "no %s%s%s (or .gz) in it or in the folders below", parent ? parent : "", parent ? "/" : "", name);
+        return ecg_fail_at(err, ECG_EIO, folder, 0, 0, "no %s%s%s (or .gz) in it or in the folders below", parent ? parent : "", parent ? "/" : "", name);
     if (s.second[0])
         return ecg_fail_at(err, ECG_EDATA, s.first, 0, 0, "also as %.200s: which one is meant", s.second);
     memcpy(out, s.first, PATH);

@@ -5,8 +5,16 @@
 
 #include "base/csv.h"
 
-/* The one file NAME or NAME.gz at most five folders below folder, folders of recordings and of generator truth ("p1000", "records100", "truth" ...)
- * left out; parent: the name its folder must have ("hosp", "ed"), NULL: any. None: ECG_EIO with the name. Two: ECG_EDATA with both. */
+/* Where tables were found: one walk for all of them. */
+typedef struct {
+    const char *parent, *name; /* the folder a table must lie in ("hosp", "ed"; NULL: any) and what it is called, with or without .gz */
+    char first[512], second[512]; /* "": not found, found once */
+} ecg_table_search;
+
+/* Looks at most five folders below folder. Folders of recordings and of generator truth ("p1000", "records100", "truth" ...) are left out. */
+ecg_status ecg_tables_search(ecg_table_search *table, int n, const char *folder, ecg_err *err);
+
+/* The one file NAME or NAME.gz below folder. None: ECG_EIO with the name. Two: ECG_EDATA with both. */
 ecg_status ecg_table_find(char out[512], const char *folder, const char *parent, const char *name, ecg_err *err);
 
 /* A table with the columns it must have: index[i] of need[i]. */

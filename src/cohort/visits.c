@@ -1,142 +1,161 @@
 /* SPDX-License-Identifier: MIT
- * visits.c: record_list.csv x edstays x patients, and the codes of admissions and ED stays.
+ * visits.c: rows x ED stays x patients x admissions. Rows come from record_list.csv, from the published records_w_diag_icd10.csv, or are the ED stays.
  *
- * An ECG belongs to the first ED stay (file order) with intime < t < outtime, strictly: codes, vital signs and acuity are joined by it.
- * Its arrival is the intime of the first stay of the patient with intime <= t <= intime + 90 min. Both must exist; where stays do not
- * overlap they are the same stay (docs/cohort.md 1). */
+ * An ECG belongs to the first ED stay (file order) with intime < t < outtime, strictly, or to the one that the published table names: codes, vital
+ * signs and acuity are joined by it. Its arrival is the intime of the first stay of the patient with intime <= t <= intime + 90 min. Both must
+ * exist; where stays do not overlap they are the same stay (docs/cohort.md 1). */
 #include "cohort/visits.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cohort/attach.h"
-#include "cohort/codes.h"
+#include "cohort/icd_results.h"
+#include "cohort/record_list.h"
+#include "cohort/stays.h"
 
-static const struct { const char *parent, *name; } table_names[ECG_TABLES] = {
-    [ECG_T_RECORDS] = {NULL, "record_list.csv"},
-    [ECG_T_EDSTAYS] = {"ed", "edstays.csv"},
-    [ECG_T_TRIAGE] = {"ed", "triage.csv"},
-    [ECG_T_VITALSIGN] = {"ed", "vitalsign.csv"},
-    [ECG_T_ED_DIAGNOSIS] = {"ed", "diagnosis.csv"},
-    [ECG_T_PATIENTS] = {"hosp", "patients.csv"},
-    [ECG_T_ADMISSIONS] = {"hosp", "admissions.csv"},
-    [ECG_T_DIAGNOSES] = {"hosp", "diagnoses_icd.csv"},
-    [ECG_T_ICD_TITLES] = {"hosp", "d_icd_diagnoses.csv"},
-    [ECG_T_LABEVENTS] = {"hosp", "labevents.csv"},
-    [ECG_T_LABITEMS] = {"hosp", "d_labitems.csv"},
-    [ECG_T_OMR] = {"hosp", "omr.csv"},
-};
+/* ---- where rows come from ---------------------------------------------------------------------------------------------------------- */
 
-ecg_status ecg_mimic_find(ecg_mimic_tables *out, const char *folder, ecg_err *err)
+typedef enum { FROM_LIST, FROM_RESULTS, FROM_STAYS } row_source;
+
+typedef struct {
+    row_source from;
+    const char *path;
+    ecg_record_list list;
+    ecg_icd_results results;
+    ecg_ed_stays stays;
+    int64_t stay;        /* FROM_STAYS: the next */
+    int64_t offset;      /* seconds */
+    bool link;           /* own stay and admission by the clock, though the published table names them */
+    bool codes;          /* those of the published table */
+    ecg_code_list scratch;
+} reader;
+
+static ecg_status open_rows(reader *r, const ecg_mimic_tables *t, const ecg_build_options *o, ecg_err *err)
 {
-    ecg_status st = ECG_OK;
-    for (int t = 0; t < ECG_TABLES && !st; t++)
-        if (table_names[t].name)
-            st = ecg_table_find(out->path[t], folder, table_names[t].parent, table_names[t].name, err);
+    ecg_status st = ecg_ed_stays_read(&r->stays, t, err);
+    if (st)
+        return st;
+    r->offset = llround(o->offset_minutes * 60);
+    r->from = t->path[ECG_T_RESULTS][0] ? FROM_RESULTS : t->path[ECG_T_RECORDS][0] ? FROM_LIST : FROM_STAYS;
+    r->link = r->from == FROM_LIST || (r->from == FROM_RESULTS && (r->offset || r->stays.admissions)); /* stay_id of the ED module means no admission */
+    r->codes = r->from == FROM_RESULTS && !r->offset;
+    r->path = t->path[r->from == FROM_RESULTS ? ECG_T_RESULTS : r->from == FROM_LIST ? ECG_T_RECORDS : r->stays.admissions ? ECG_T_ADMISSIONS : ECG_T_EDSTAYS];
+    if (r->from == FROM_RESULTS)
+        st = ecg_icd_results_open(&r->results, r->path, err);
+    else if (r->from == FROM_LIST)
+        st = ecg_record_list_open(&r->list, t, err);
     return st;
 }
 
-/* ---- stays of the emergency department ------------------------------------------------------------------------------------------ */
-
-typedef struct {
-    int64_t subject, hadm, stay, intime, outtime;
-    int64_t line;    /* order in the file */
-    int8_t ethnicity;
-    bool male;
-} ed_stay;
-
-typedef struct {
-    ed_stay *at;     /* (n) by subject, then file order */
-    int64_t n;
-    ecg_ids first;   /* subject -> its first stay */
-} ed_stays;
-
-/* First match wins; the numbers are the category indices. */
-static int8_t ethnicity_of(ecg_field race)
+static void close_rows(reader *r)
 {
-    static const struct { const char *word; int8_t index; } rules[] = {{"WHITE", 4}, {"BLACK", 1}, {"HISPANIC", 2}, {"ASIAN", 0}};
-    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
-        if (race.len && memmem(race.at, race.len, rules[i].word, strlen(rules[i].word)))
-            return rules[i].index;
-    return 3;
+    ecg_record_list_close(&r->list);
+    ecg_icd_results_close(&r->results);
+    ecg_ed_stays_clear(&r->stays);
+    free(r->scratch.at);
 }
 
-static int by_subject_line(const void *x, const void *y)
+static ecg_status next_of_list(const ecg_record_list *l, ecg_visit *v, bool *more, ecg_err *err)
 {
-    const ed_stay *a = x, *b = y;
-    if (a->subject != b->subject)
-        return a->subject < b->subject ? -1 : 1;
-    return a->line < b->line ? -1 : a->line > b->line;
+    ecg_status st = ecg_csv_next(l->t, more, err);
+    if (st || !*more || (st = ecg_csv_i64(l->t, l->subject, &v->subject, err)) || (st = ecg_csv_i64(l->t, l->study, &v->study, err)))
+        return st;
+    return ecg_csv_time(l->t, l->time, &v->time, err);
 }
 
-static ecg_status read_stays(ed_stays *out, const char *path, ecg_err *err)
+static void take_visit(ecg_visit *v, const ecg_ed_stay *own, const ecg_ed_stay *visit)
 {
-    static const char *const need[] = {"subject_id", "hadm_id", "stay_id", "intime", "outtime", "gender", "race"};
-    int at[7];
-    int64_t room = 0;
-    bool more;
-    ecg_csv *t;
-    ecg_status st = ecg_table_open(&t, at, path, need, 7, err);
-    while (!st && !(st = ecg_csv_next(t, &more, err)) && more) {
-        if (out->n == room) {
-            room = room ? room * 2 : 4096;
-            ed_stay *grown = realloc(out->at, (size_t)room * sizeof *grown);
-            if (!grown) {
-                st = ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " stays", room);
-                break;
-            }
-            out->at = grown;
-        }
-        ed_stay *s = &out->at[out->n];
-        *s = (ed_stay){.line = out->n};
-        if ((st = ecg_csv_i64(t, at[0], &s->subject, err)) || (st = ecg_csv_i64(t, at[1], &s->hadm, err)) || (st = ecg_csv_i64(t, at[2], &s->stay, err)) ||
-            (st = ecg_csv_time(t, at[3], &s->intime, err)) || (st = ecg_csv_time(t, at[4], &s->outtime, err)))
-            break;
-        const ecg_field gender = ecg_csv_field(t, at[5]);
-        s->male = gender.len == 1 && *gender.at == 'M';
-        s->ethnicity = ethnicity_of(ecg_csv_field(t, at[6]));
-        out->n += s->subject >= 0 && s->stay >= 0 && s->intime != INT64_MIN;
-    }
-    ecg_csv_close(t);
-    if (!st && out->n)
-        qsort(out->at, (size_t)out->n, sizeof *out->at, by_subject_line);
-    for (int64_t i = 0; i < out->n && !st; i++)
-        if (!i || out->at[i].subject != out->at[i - 1].subject)
-            st = ecg_ids_put(&out->first, out->at[i].subject, (int32_t)i, err);
-    return st;
-}
-
-/* ---- recordings in a stay -------------------------------------------------------------------------------------------------------- */
-
-typedef struct {
-    int64_t listed, repeated, outside, late;
-} losses;
-
-/* False: dropped, and counted why. */
-static bool match_stay(ecg_visit *v, losses *lost, const ed_stays *stays)
-{
-    const ed_stay *own = NULL, *visit = NULL;
-    const int32_t first = ecg_ids_get(&stays->first, v->subject);
-    for (int64_t i = first; i >= 0 && i < stays->n && stays->at[i].subject == v->subject; i++) {
-        const ed_stay *s = &stays->at[i];
-        if (!own && s->intime < v->time && v->time < s->outtime)
-            own = s;
-        if (!visit && s->intime <= v->time && v->time - s->intime <= ECG_WINDOW)
-            visit = s;
-    }
-    lost->outside += !own;
-    lost->late += own && !visit;
-    if (!own || !visit)
-        return false;
     v->own_stay = own->stay;
     v->ed_hadm = own->hadm;
     v->arrival = visit->intime;
     v->departure = visit->outtime;
     v->ethnicity = visit->ethnicity;
     v->male = visit->male;
+}
+
+static void next_of_stays(reader *r, ecg_visit *v, bool *more)
+{
+    *more = r->stay < r->stays.n;
+    if (!*more)
+        return;
+    const ecg_ed_stay *s = &r->stays.at[r->stay++];
+    v->subject = s->subject;
+    v->study = s->stay;
+    v->time = s->intime;
+    take_visit(v, s, s);
+}
+
+static ecg_status next_row(reader *r, ecg_visit *v, bool *more, ecg_err *err)
+{
+    *v = (ecg_visit){.own_stay = -1, .ed_hadm = -1, .hosp_hadm = -1, .fold = -1, .age = NAN};
+    ecg_status st = ECG_OK;
+    if (r->from == FROM_STAYS)
+        next_of_stays(r, v, more);
+    else
+        st = r->from == FROM_LIST ? next_of_list(&r->list, v, more, err) : ecg_icd_results_next(&r->results, v, more, err);
+    v->recorded = v->time;
+    if (r->from != FROM_STAYS && v->time != INT64_MIN)
+        v->time += r->offset;
+    if (r->link)
+        v->hosp_hadm = -1; /* by the clock, later */
+    return st;
+}
+
+static int64_t line_of(const reader *r)
+{
+    return r->from == FROM_LIST ? ecg_csv_line(r->list.t) : r->from == FROM_RESULTS ? ecg_csv_line(r->results.t) : 0;
+}
+
+/* ---- rows in a stay ---------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    int64_t listed, repeated, outside, unknown, late;
+    int64_t repeated_study, repeated_line; /* the first */
+} losses;
+
+/* False: dropped, and counted why. */
+static bool match_stay(ecg_visit *v, losses *lost, const reader *r)
+{
+    const ecg_ed_stays *stays = &r->stays;
+    const ecg_ed_stay *own = NULL, *visit = NULL;
+    if (!r->link) {
+        const int32_t named = v->own_stay < 0 ? -1 : ecg_ids_get(&stays->by_stay, v->own_stay);
+        own = named >= 0 && stays->at[named].subject == v->subject ? &stays->at[named] : NULL;
+    }
+    for (int64_t i = ecg_ids_get(&stays->first, v->subject); i >= 0 && i < stays->n && stays->at[i].subject == v->subject; i++) {
+        const ecg_ed_stay *s = &stays->at[i];
+        if (r->link && !own && s->intime < v->time && v->time < s->outtime)
+            own = s;
+        if (!visit && s->intime <= v->time && v->time - s->intime <= ECG_WINDOW)
+            visit = s;
+    }
+    if (!own)
+        *(!r->link && v->own_stay >= 0 ? &lost->unknown : &lost->outside) += 1;
+    lost->late += own && !visit;
+    if (!own || !visit)
+        return false;
+    take_visit(v, own, visit);
     return true;
+}
+
+/* What only a kept row needs. */
+static ecg_status read_rest(reader *r, ecg_visit *v, ecg_words *label, ecg_err *err)
+{
+    if (r->from == FROM_LIST) {
+        const ecg_field name = ecg_csv_field(r->list.t, r->list.path);
+        v->path = strndup(name.len ? name.at : "", name.len);
+        return v->path ? ECG_OK : ecg_fail(err, ECG_ENOMEM, "no memory for the recordings");
+    }
+    if (r->from == FROM_STAYS)
+        return ECG_OK;
+    ecg_status st = ecg_icd_results_file(&r->results, v, err);
+    if (!st && r->codes && (st = ecg_icd_results_codes(&r->results, v, &r->scratch, label, err))) {
+        free(v->path);
+        v->path = NULL;
+    }
+    return st;
 }
 
 static int by_subject_time(const void *x, const void *y)
@@ -146,7 +165,7 @@ static int by_subject_time(const void *x, const void *y)
         return a->subject < b->subject ? -1 : 1;
     if (a->time != b->time)
         return a->time < b->time ? -1 : 1;
-    return a->codes - b->codes; /* place in the file, for as long as there are no codes */
+    return a->patient - b->patient; /* place in the file, for as long as patients have no numbers */
 }
 
 static void number_patients(ecg_visits *v)
@@ -158,56 +177,114 @@ static void number_patients(ecg_visits *v)
     }
 }
 
-static ecg_status read_records(ecg_visits *out, losses *lost, const ed_stays *stays, const char *path, ecg_err *err)
+static void sort_visits(ecg_visits *v)
 {
-    static const char *const need[] = {"subject_id", "study_id", "ecg_time", "path"};
-    int at[4];
+    for (int64_t i = 0; i < v->n; i++)
+        v->at[i].patient = (int32_t)i;
+    if (v->n)
+        qsort(v->at, (size_t)v->n, sizeof *v->at, by_subject_time);
+    number_patients(v);
+}
+
+static ecg_status append(ecg_visits *out, int64_t *room, const ecg_visit *v, ecg_err *err)
+{
+    if (out->n == *room) {
+        const int64_t more = *room ? *room * 2 : 1024;
+        ecg_visit *grown = realloc(out->at, (size_t)more * sizeof *grown);
+        if (!grown)
+            return ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " recordings", more);
+        out->at = grown;
+        *room = more;
+    }
+    out->at[out->n++] = *v;
+    return ECG_OK;
+}
+
+static ecg_status read_rows(ecg_visits *out, losses *lost, reader *r, ecg_err *err)
+{
     int64_t room = 0;
-    bool more;
+    bool more = true;
     ecg_ids seen = {0};
-    ecg_csv *t;
-    ecg_status st = ecg_table_open(&t, at, path, need, 4, err);
-    while (!st && !(st = ecg_csv_next(t, &more, err)) && more) {
-        ecg_visit v = {.hosp_hadm = -1, .age = NAN};
-        if ((st = ecg_csv_i64(t, at[0], &v.subject, err)) || (st = ecg_csv_i64(t, at[1], &v.study, err)) || (st = ecg_csv_time(t, at[2], &v.time, err)))
+    ecg_status st = ECG_OK;
+    while (!st) {
+        ecg_visit v;
+        if ((st = next_row(r, &v, &more, err)) || !more)
             break;
         if (lost->listed++ == INT32_MAX - 1) {
-            st = ecg_fail_at(err, ECG_EDATA, path, ecg_csv_line(t), 0, "more than %d recordings", INT32_MAX - 1);
+            st = ecg_fail_at(err, ECG_EDATA, r->path, line_of(r), 0, "more than %d recordings", INT32_MAX - 1);
             break;
         }
         if (ecg_ids_get(&seen, v.study) >= 0) {
-            lost->repeated++;
+            if (!lost->repeated++) {
+                lost->repeated_study = v.study;
+                lost->repeated_line = line_of(r);
+            }
             continue;
         }
         if ((st = ecg_ids_put(&seen, v.study, 0, err)))
             break;
-        if (!match_stay(&v, lost, stays))
+        if (r->from != FROM_STAYS && !match_stay(&v, lost, r))
             continue;
-        if (out->n == room) {
-            room = room ? room * 2 : 1024;
-            ecg_visit *grown = realloc(out->at, (size_t)room * sizeof *grown);
-            if (!grown) {
-                st = ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " recordings", room);
-                break;
-            }
-            out->at = grown;
+        if (!(st = read_rest(r, &v, &out->label, err)) && (st = append(out, &room, &v, err))) {
+            free(v.path);
+            free(v.code);
         }
-        const ecg_field name = ecg_csv_field(t, at[3]);
-        v.codes = (int)out->n;
-        v.path = strndup(name.len ? name.at : "", name.len);
-        if (!v.path) {
-            st = ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " recordings", room);
+    }
+    ecg_ids_clear(&seen);
+    sort_visits(out);
+    return st;
+}
+
+static ecg_status say_losses(const ecg_visits *v, ecg_text *attrition, const losses *lost, const reader *r, const ecg_watch *watch, ecg_err *err)
+{
+    int64_t left = lost->listed;
+    if (lost->repeated)
+        ecg_say(watch, "%s:%" PRId64 ": study %" PRId64 " is listed again; %" PRId64 " such rows are left out", r->path, lost->repeated_line,
+                lost->repeated_study, lost->repeated);
+    if (!v->recordings) {
+        ecg_attrition_add(attrition, "ED stays listed", left, 0);
+        ecg_attrition_add(attrition, "stay listed for the first time", left - lost->repeated, lost->repeated);
+        return left ? ECG_OK : ecg_fail_at(err, ECG_EDATA, r->path, 0, 0, "not one ED stay");
+    }
+    ecg_attrition_add(attrition, "recordings listed", left, 0);
+    ecg_attrition_add(attrition, "study listed for the first time", left -= lost->repeated, lost->repeated);
+    ecg_attrition_add(attrition, "taken during an ED stay", left -= lost->outside, lost->outside);
+    if (!r->link)
+        ecg_attrition_add(attrition, "its ED stay is in edstays", left -= lost->unknown, lost->unknown);
+    ecg_attrition_add(attrition, "at most 90 minutes after arrival", left -= lost->late, lost->late);
+    return left ? ECG_OK
+                : ecg_fail_at(err, ECG_EDATA, r->path, 0, 0, "none of %" PRId64 " recordings was taken within 90 minutes of arrival", lost->listed);
+}
+
+/* The published table names files its own way: where the list of recordings is at hand, it says where they are. */
+static ecg_status read_paths(ecg_visits *v, const ecg_mimic_tables *tables, ecg_err *err)
+{
+    ecg_record_list list = {0};
+    ecg_ids place = {0};
+    bool more;
+    ecg_status st = ECG_OK;
+    for (int64_t i = 0; i < v->n && !st; i++)
+        st = ecg_ids_put(&place, v->at[i].study, (int32_t)i, err);
+    if (!st)
+        st = ecg_record_list_open(&list, tables, err);
+    while (!st && !(st = ecg_csv_next(list.t, &more, err)) && more) {
+        int64_t study;
+        if ((st = ecg_csv_i64(list.t, list.study, &study, err)))
+            break;
+        const int32_t i = ecg_ids_get(&place, study);
+        const ecg_field name = ecg_csv_field(list.t, list.path);
+        if (i < 0 || !name.len)
+            continue;
+        char *path = strndup(name.at, name.len);
+        if (!path) {
+            st = ecg_fail(err, ECG_ENOMEM, "no memory for the recordings");
             break;
         }
-        out->at[out->n++] = v;
+        free(v->at[i].path);
+        v->at[i].path = path;
     }
-    ecg_csv_close(t);
-    ecg_ids_clear(&seen);
-    if (out->n)
-        qsort(out->at, (size_t)out->n, sizeof *out->at, by_subject_time);
-    for (int64_t i = 0; i < out->n; i++)
-        out->at[i].codes = 0;
-    number_patients(out);
+    ecg_record_list_close(&list);
+    ecg_ids_clear(&place);
     return st;
 }
 
@@ -265,177 +342,6 @@ static ecg_status read_admissions(ecg_visits *v, const ecg_ids *first, const cha
     return st;
 }
 
-/* ---- codes ------------------------------------------------------------------------------------------------------------------------- */
-
-typedef struct {
-    int32_t owner; /* number of an admission or a stay */
-    int32_t word;  /* label without prefixes */
-} coding;
-
-typedef struct {
-    ecg_ids owner;   /* hadm_id or stay_id -> number */
-    coding *at;      /* (n), by owner once read */
-    int64_t n, room;
-    int64_t *first;  /* (owners + 1) */
-} codings;
-
-static void codings_clear(codings *c)
-{
-    ecg_ids_clear(&c->owner);
-    free(c->at);
-    free(c->first);
-}
-
-static int by_owner(const void *x, const void *y)
-{
-    const coding *a = x, *b = y;
-    return a->owner != b->owner ? a->owner - b->owner : a->word - b->word;
-}
-
-static ecg_status read_codes(codings *c, ecg_words *words, const char *path, const char *id_column, ecg_err *err)
-{
-    const char *const need[] = {id_column, "icd_code", "icd_version"};
-    int at[3];
-    bool more;
-    ecg_csv *t;
-    ecg_status st = ecg_table_open(&t, at, path, need, 3, err);
-    while (!st && !(st = ecg_csv_next(t, &more, err)) && more) {
-        int64_t id, version;
-        char label[6];
-        if ((st = ecg_csv_i64(t, at[0], &id, err)))
-            break;
-        const int32_t owner = id < 0 ? -1 : ecg_ids_get(&c->owner, id);
-        if (owner < 0)
-            continue;
-        if ((st = ecg_csv_i64(t, at[2], &version, err)))
-            break;
-        const ecg_field code = ecg_csv_field(t, at[1]);
-        if (!ecg_icd_label(label, code.at, code.len, (int)version))
-            continue;
-        if (c->n == c->room) {
-            c->room = c->room ? c->room * 2 : 4096;
-            coding *grown = realloc(c->at, (size_t)c->room * sizeof *grown);
-            if (!grown) {
-                st = ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " codes", c->room);
-                break;
-            }
-            c->at = grown;
-        }
-        const int word = ecg_words_put(words, label, strlen(label));
-        if (word < 0) {
-            st = ecg_fail(err, ECG_ENOMEM, "no memory for the codes");
-            break;
-        }
-        c->at[c->n++] = (coding){owner, word};
-    }
-    ecg_csv_close(t);
-    if (st)
-        return st;
-    if (c->n)
-        qsort(c->at, (size_t)c->n, sizeof *c->at, by_owner);
-    c->first = calloc((size_t)c->owner.n + 1, sizeof *c->first);
-    if (!c->first)
-        return ecg_fail(err, ECG_ENOMEM, "no memory for the codes");
-    for (int64_t i = 0; i < c->n; i++)
-        c->first[c->at[i].owner + 1]++;
-    for (int64_t i = 0; i < c->owner.n; i++)
-        c->first[i + 1] += c->first[i];
-    return ECG_OK;
-}
-
-static int by_number(const void *x, const void *y)
-{
-    const int a = *(const int *)x, b = *(const int *)y;
-    return (a > b) - (a < b);
-}
-
-typedef struct {
-    int *at;
-    int n, room;
-} numbers;
-
-/* The label and its prefixes of three characters and more. */
-static bool add_with_prefixes(numbers *out, ecg_words *label, const char *code)
-{
-    for (size_t len = 3; len <= strlen(code); len++) {
-        if (out->n == out->room) {
-            const int room = out->room ? out->room * 2 : 64;
-            int *grown = realloc(out->at, (size_t)room * sizeof *grown);
-            if (!grown)
-                return false;
-            out->at = grown;
-            out->room = room;
-        }
-        const int word = ecg_words_put(label, code, len);
-        if (word < 0)
-            return false;
-        out->at[out->n++] = word;
-    }
-    return true;
-}
-
-static bool add_owner(numbers *out, ecg_words *label, const codings *c, const ecg_words *words, int64_t id)
-{
-    const int32_t owner = id < 0 ? -1 : ecg_ids_get(&c->owner, id);
-    if (owner < 0)
-        return true;
-    for (int64_t i = c->first[owner]; i < c->first[owner + 1]; i++)
-        if (!add_with_prefixes(out, label, words->at[c->at[i].word]))
-            return false;
-    return true;
-}
-
-/* Codes of the two admissions united, those of the ED where there is none (docs/cohort.md 1). */
-static ecg_status assign_codes(ecg_visits *v, const codings *hosp, const codings *ed, const ecg_words *words, ecg_err *err)
-{
-    numbers list = {0};
-    for (int64_t i = 0; i < v->n; i++) {
-        ecg_visit *r = &v->at[i];
-        list.n = 0;
-        bool room = add_owner(&list, &v->label, hosp, words, r->hosp_hadm) && add_owner(&list, &v->label, hosp, words, r->ed_hadm);
-        if (room && !list.n)
-            room = add_owner(&list, &v->label, ed, words, r->own_stay);
-        r->code = room ? malloc(((size_t)list.n + 1) * sizeof *r->code) : NULL;
-        if (!r->code) {
-            free(list.at);
-            return ecg_fail(err, ECG_ENOMEM, "no memory for the codes");
-        }
-        if (list.n)
-            qsort(list.at, (size_t)list.n, sizeof *list.at, by_number);
-        for (int k = 0; k < list.n; k++)
-            if (!k || list.at[k] != list.at[k - 1])
-                r->code[r->codes++] = list.at[k];
-        r->coded = list.n > 0;
-    }
-    free(list.at);
-    return ECG_OK;
-}
-
-static ecg_status put_owner(codings *c, int64_t id, ecg_err *err)
-{
-    return id < 0 ? ECG_OK : ecg_ids_put(&c->owner, id, (int32_t)c->owner.n, err);
-}
-
-static ecg_status read_all_codes(ecg_visits *v, const ecg_mimic_tables *tables, ecg_err *err)
-{
-    codings hosp = {0}, ed = {0};
-    ecg_words words = {0};
-    ecg_status st = ECG_OK;
-    for (int64_t i = 0; i < v->n && !st; i++)
-        if (!(st = put_owner(&hosp, v->at[i].hosp_hadm, err)) && !(st = put_owner(&hosp, v->at[i].ed_hadm, err)))
-            st = put_owner(&ed, v->at[i].own_stay, err);
-    if (!st)
-        st = read_codes(&hosp, &words, tables->path[ECG_T_DIAGNOSES], "hadm_id", err);
-    if (!st)
-        st = read_codes(&ed, &words, tables->path[ECG_T_ED_DIAGNOSIS], "stay_id", err);
-    if (!st)
-        st = assign_codes(v, &hosp, &ed, &words, err);
-    codings_clear(&hosp);
-    codings_clear(&ed);
-    ecg_words_clear(&words);
-    return st;
-}
-
 /* ---- all together -------------------------------------------------------------------------------------------------------------------- */
 
 static ecg_status drop_uncoded(ecg_visits *v, ecg_text *attrition, bool keep_uncoded, ecg_err *err)
@@ -455,38 +361,77 @@ static ecg_status drop_uncoded(ecg_visits *v, ecg_text *attrition, bool keep_unc
     return ECG_OK;
 }
 
-ecg_status ecg_visits_read(ecg_visits *out, ecg_text *attrition, const ecg_mimic_tables *tables, bool keep_uncoded, ecg_err *err)
+/* Who the patients are and where they were, where the rows do not say it. */
+static ecg_status read_hospital(ecg_visits *v, const ecg_mimic_tables *tables, const reader *r, ecg_err *err)
 {
-    ed_stays stays = {0};
-    losses lost = {0};
+    const bool published = r->from == FROM_RESULTS;
     ecg_ids first = {0};
-    ecg_status st = read_stays(&stays, tables->path[ECG_T_EDSTAYS], err);
-    if (!st)
-        st = read_records(out, &lost, &stays, tables->path[ECG_T_RECORDS], err);
-    if (!st) {
-        int64_t left = lost.listed;
-        ecg_attrition_add(attrition, "recordings listed", left, 0);
-        ecg_attrition_add(attrition, "study listed for the first time", left -= lost.repeated, lost.repeated);
-        ecg_attrition_add(attrition, "taken during an ED stay", left -= lost.outside, lost.outside);
-        ecg_attrition_add(attrition, "at most 90 minutes after arrival", left -= lost.late, lost.late);
-        if (!left)
-            st = ecg_fail_at(err, ECG_EDATA, tables->path[ECG_T_RECORDS], 0, 0, "none of %" PRId64 " recordings was taken within 90 minutes of arrival", lost.listed);
-    }
-    free(stays.at);
-    ecg_ids_clear(&stays.first);
-    if (!st)
-        st = subjects_of(&first, out, err);
-    if (!st)
-        st = read_patients(out, &first, tables->path[ECG_T_PATIENTS], err);
-    if (!st)
-        st = read_admissions(out, &first, tables->path[ECG_T_ADMISSIONS], err);
+    ecg_status st = subjects_of(&first, v, err);
+    if (!st && !(published && r->results.has_person))
+        st = tables->path[ECG_T_PATIENTS][0] ? read_patients(v, &first, tables->path[ECG_T_PATIENTS], err)
+                                             : ecg_fail_at(err, ECG_EDATA, r->path, 1, 0, "no columns age and gender, and no patients.csv (--hosp)");
+    if (!st && !(published && r->results.has_admission && !r->link) && tables->path[ECG_T_ADMISSIONS][0])
+        st = read_admissions(v, &first, tables->path[ECG_T_ADMISSIONS], err);
+    for (int64_t i = 0; i < v->n && !st && r->stays.admissions; i++)
+        v->at[i].male = v->at[i].gender == 'M';
     ecg_ids_clear(&first);
+    return st;
+}
+
+static ecg_status read_visits(ecg_visits *out, ecg_text *attrition, reader *r, const ecg_mimic_tables *tables, const ecg_build_options *o,
+                              const ecg_watch *watch, ecg_err *err)
+{
+    losses lost = {0};
+    ecg_status st = open_rows(r, tables, o, err);
+    if (st)
+        return st;
+    out->recordings = r->from != FROM_STAYS;
+    out->has_folds = r->from == FROM_RESULTS && r->results.has_fold;
+    out->has_codes = r->codes || tables->path[ECG_T_DIAGNOSES][0] || tables->path[ECG_T_ED_DIAGNOSIS][0];
+    if (!(st = read_rows(out, &lost, r, err)))
+        st = say_losses(out, attrition, &lost, r, watch, err);
+    if (!st && r->from == FROM_RESULTS && tables->path[ECG_T_RECORDS][0])
+        st = read_paths(out, tables, err);
     if (!st)
-        st = read_all_codes(out, tables, err);
-    if (!st)
-        st = drop_uncoded(out, attrition, keep_uncoded, err);
+        st = read_hospital(out, tables, r, err);
+    if (!st && !r->codes)
+        st = ecg_visits_code(out, tables, err);
+    if (!st && out->has_codes)
+        st = drop_uncoded(out, attrition, o->keep_uncoded, err);
     if (!st && !out->n)
-        st = ecg_fail_at(err, ECG_EDATA, tables->path[ECG_T_DIAGNOSES], 0, 0, "no recording has a diagnosis code");
+        st = ecg_fail_at(err, ECG_EDATA, r->path, 0, 0, "not one of its rows has a diagnosis code (--keep-uncoded)");
+    return st;
+}
+
+ecg_status ecg_visits_read(ecg_visits *out, ecg_text *attrition, const ecg_mimic_tables *tables, const ecg_build_options *o, const ecg_watch *watch, ecg_err *err)
+{
+    reader r = {0};
+    const ecg_status st = read_visits(out, attrition, &r, tables, o, watch, err);
+    close_rows(&r);
+    return st;
+}
+
+ecg_status ecg_visits_everybody(ecg_visits *out, const char *patients, ecg_err *err)
+{
+    static const char *const need[] = {"subject_id"};
+    static const int64_t never = INT64_MIN / 4;
+    int at[1];
+    int64_t room = 0;
+    bool more;
+    ecg_csv *t = NULL;
+    ecg_ids seen = {0};
+    ecg_status st = ecg_table_open(&t, at, patients, need, 1, err);
+    while (!st && !(st = ecg_csv_next(t, &more, err)) && more) {
+        ecg_visit v = {.own_stay = -1, .ed_hadm = -1, .hosp_hadm = -1, .fold = -1, .age = NAN, .time = never, .recorded = never, .arrival = never,
+                       .departure = INT64_MIN};
+        if ((st = ecg_csv_i64(t, at[0], &v.subject, err)) || v.subject < 0 || ecg_ids_get(&seen, v.subject) >= 0)
+            continue;
+        if (!(st = ecg_ids_put(&seen, v.subject, 0, err)))
+            st = append(out, &room, &v, err);
+    }
+    ecg_csv_close(t);
+    ecg_ids_clear(&seen);
+    sort_visits(out);
     return st;
 }
 

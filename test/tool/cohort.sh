@@ -69,7 +69,8 @@ head -c 100000 s.cohort >half.cohort
 expect 1 'half.cohort' "a cohort cut in half" "$E" cohort describe half.cohort
 expect 1 'none.cohort' "no such cohort" "$E" cohort describe none.cohort
 expect 1 'ptbxl_database.csv' "no PTB-XL there" "$E" cohort build --ptbxl h/truth -o x.cohort
-expect 1 'record_list.csv' "no recordings there" "$E" cohort build --mimic h/mimic-iv -o x.cohort
+expect 1 'edstays.csv.*admissions.csv' "no hospital there" "$E" cohort build --mimic h/truth -o x.cohort
+expect 1 'record_list.csv.*--ecg' "no recordings there" "$E" cohort build --mimic h --ecg h/mimic-iv -o x.cohort
 expect 1 'cannot create' "output cannot be written" "$E" cohort build --mimic h -o none/x.cohort
 labs=h/mimic-iv/hosp/labevents.csv.gz
 cp $labs good.gz
