@@ -239,27 +239,44 @@ static json_t *columns_json(const ecg_cohort *c, const ecg_cohort_summary *s)
     return columns;
 }
 
-const char *ecg_cohort_sex_name(const ecg_cohort *c, const ecg_cohort_summary *s, int sex)
+void ecg_cohort_sex_name(char out[ECG_WORD], const ecg_cohort *c, const ecg_cohort_summary *s, int sex)
 {
-    static const char *const ours[] = {"female", "male", "not known"}, *const plain[] = {"category 0", "category 1", "not known"};
-    if (s->sex_column < 0)
-        return "all";
-    return !strcmp(c->contract.column[s->sex_column].name, "demographics_gender") ? ours[sex] : plain[sex];
+    static const char *const ours[] = {"female", "male"};
+    const int j = s->sex_column;
+    const char *words = j >= 0 && c->contract.words ? c->contract.words[j] : NULL;
+    if (j < 0 || sex == ECG_AGE_SEXES - 1) {
+        snprintf(out, ECG_WORD, j < 0 ? "all" : "not known");
+    } else if (words) {
+        for (int i = 0; i < sex && strchr(words, '\n'); i++)
+            words = strchr(words, '\n') + 1;
+        snprintf(out, ECG_WORD, "%.*s", (int)strcspn(words, "\n"), words);
+    } else if (!strcmp(c->contract.column[j].name, "demographics_gender")) {
+        snprintf(out, ECG_WORD, "%s", ours[sex]);
+    } else {
+        snprintf(out, ECG_WORD, "category %d", sex);
+    }
 }
 
-/* Records per decade of age: {"from": 40, "female": 12, "male": 9, "not known": 0}. */
+/* Records per decade of age and sex. */
 static json_t *ages_json(const ecg_cohort *c, const ecg_cohort_summary *s)
 {
     if (s->age_column < 0)
         return json_null();
-    json_t *bins = json_array();
-    for (int b = 0; b < ECG_AGE_BINS; b++) {
-        json_t *bin = json_pack("{s:i}", "from", 10 * b);
-        for (int x = s->sex_column < 0 ? 2 : 0; x < ECG_AGE_SEXES; x++)
-            json_object_set_new(bin, ecg_cohort_sex_name(c, s, x), json_integer((json_int_t)s->age[x][b]));
-        json_array_append_new(bins, bin);
+    json_t *sexes = json_array(), *bins = json_array();
+    const int first = s->sex_column < 0 ? ECG_AGE_SEXES - 1 : 0;
+    char name[ECG_WORD];
+    for (int x = first; x < ECG_AGE_SEXES; x++) {
+        ecg_cohort_sex_name(name, c, s, x);
+        json_array_append_new(sexes, json_string(name));
     }
-    return json_pack("{s:s, s:o, s:I}", "column", c->contract.column[s->age_column].name, "decades", bins, "unknown", (json_int_t)s->age_unknown);
+    for (int b = 0; b < ECG_AGE_BINS; b++) {
+        json_t *records = json_array();
+        for (int x = first; x < ECG_AGE_SEXES; x++)
+            json_array_append_new(records, json_integer((json_int_t)s->age[x][b]));
+        json_array_append_new(bins, json_pack("{s:i, s:o}", "from", 10 * b, "records", records));
+    }
+    return json_pack("{s:s, s:o, s:o, s:I}", "column", c->contract.column[s->age_column].name, "sexes", sexes, "decades", bins, "unknown",
+                     (json_int_t)s->age_unknown);
 }
 
 static json_t *quality_json(const ecg_cohort *c, const ecg_cohort_summary *s)

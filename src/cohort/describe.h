@@ -28,7 +28,8 @@ typedef struct {
 ecg_status ecg_cohort_summarise(ecg_cohort_summary *out, const ecg_cohort *c, ecg_err *err);
 void ecg_cohort_summary_clear(ecg_cohort_summary *s);
 void ecg_cohort_label_order(int *order, const ecg_label_table *table); /* (n) label numbers, most positives first, equal ones by code */
-const char *ecg_cohort_sex_name(const ecg_cohort *c, const ecg_cohort_summary *s, int sex); /* "female", "male" where the column's coding is ours */
+/* The words of the column; "female", "male" where its coding is ours, else "category 0"; "not known"; "all" without such a column. */
+void ecg_cohort_sex_name(char out[ECG_WORD], const ecg_cohort *c, const ecg_cohort_summary *s, int sex);
 
 ecg_status ecg_cohort_summary_json(ecg_text *out, const ecg_cohort *c, const ecg_cohort_summary *s, ecg_err *err); /* ecgraft.cohort/1, ends with \n */
 /* all: every label and column, else the most frequent labels of a set and missingness by group. */

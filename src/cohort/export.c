@@ -14,7 +14,7 @@
 #include "base/npy.h"
 #include "base/text.h"
 
-enum { SETS = 16, TABLES = 2 + 2 * SETS, ROWS_AT_ONCE = 64, FLOAT_ROOM = 17 /* comma, sign, nine digits, point, exponent */ };
+enum { SETS = 16, TABLES = 3 + 2 * SETS, ROWS_AT_ONCE = 64, FLOAT_ROOM = 17 /* comma, sign, nine digits, point, exponent */ };
 
 static const char *const role_names[ECG_ROLES] = {"train", "validation", "test"};
 
@@ -189,6 +189,40 @@ static ecg_status write_tabular(run *w, ecg_err *err)
     return st;
 }
 
+static bool has_words(const ecg_contract *k)
+{
+    for (int j = 0; k->words && j < k->columns; j++)
+        if (k->words[j])
+            return true;
+    return false;
+}
+
+/* What the numbers of categorical columns stand for. */
+static ecg_status write_words(run *w, ecg_err *err)
+{
+    const ecg_contract *k = &w->c->contract;
+    ecg_csvw *t;
+    ecg_status st = open_table(w, &t, "words", err);
+    if (st)
+        return st;
+    static const char header[] = "column,number,word\n";
+    ecg_csvw_raw(t, header, sizeof header - 1);
+    for (int j = 0; j < k->columns; j++) {
+        const char *at = k->words[j];
+        for (int number = 0; at && *at; number++) {
+            char word[ECG_WORD];
+            const size_t len = strcspn(at, "\n");
+            snprintf(word, sizeof word, "%.*s", (int)len, at);
+            ecg_csvw_text(t, k->column[j].name);
+            ecg_csvw_int(t, number);
+            ecg_csvw_text(t, word);
+            ecg_csvw_end(t);
+            at += len + (at[len] != 0);
+        }
+    }
+    return ECG_OK;
+}
+
 static ecg_status write_labels(run *w, int set, ecg_err *err)
 {
     const ecg_cohort *c = w->c;
@@ -304,6 +338,8 @@ static void list_files(const run *w, ecg_text *t)
     if (k->columns)
         ecg_text_printf(t, "tabular.csv%s\n    %d columns, raw values: nothing imputed, nothing scaled; categories as numbers from 0 (contract.json: vocabulary)\n",
                         more, k->columns);
+    if (has_words(k))
+        ecg_text_printf(t, "words.csv%s\n    what the numbers of categories stand for\n", more);
     for (int s = 0; s < k->sets; s++)
         ecg_text_printf(t, "labels.%s.csv%s\n    set \"%s\", %d labels: 1 present, 0 absent, empty unknown\nlabel_table.%s.csv%s\n"
                         "    their index, code, title and count of positives; SHA-256 of these four columns %s\n",
@@ -387,6 +423,8 @@ static ecg_status write_all(run *w, ecg_err *err)
     ecg_status st = write_records(w, err);
     if (!st && w->c->contract.columns)
         st = write_tabular(w, err);
+    if (!st && has_words(&w->c->contract))
+        st = write_words(w, err);
     for (int s = 0; s < w->c->contract.sets && !st; s++) {
         st = write_labels(w, s, err);
         if (!st)

@@ -169,6 +169,7 @@ static void put_ages(ecg_text *to, const ecg_cohort *c, const ecg_cohort_summary
 {
     if (s->age_column < 0)
         return;
+    char name[ECG_AGE_SEXES][ECG_WORD];
     const char *series[ECG_HTML_SERIES];
     ecg_html_pillar decade[ECG_AGE_BINS];
     int64_t sexless = 0;
@@ -176,8 +177,10 @@ static void put_ages(ecg_text *to, const ecg_cohort *c, const ecg_cohort_summary
     for (int b = 0; b < ECG_AGE_BINS; b++)
         sexless += s->age[2][b];
     const int first = s->sex_column < 0 ? 2 : 0, last = sexless ? 2 : 1;
-    for (int x = first; x <= last; x++)
-        series[count++] = ecg_cohort_sex_name(c, s, x);
+    for (int x = first; x <= last; x++) {
+        ecg_cohort_sex_name(name[x], c, s, x);
+        series[count++] = name[x];
+    }
     for (int b = 0; b < ECG_AGE_BINS; b++) {
         decade[b] = (ecg_html_pillar){0};
         if (b == ECG_AGE_BINS - 1)
@@ -205,9 +208,13 @@ static void put_label(ecg_text *to, const ecg_label *label, const int64_t *posit
 {
     ecg_text_puts(to, "<tr><th scope=\"row\"><b>");
     ecg_html_code(to, label->code);
-    ecg_text_puts(to, "</b> <span class=\"muted\">");
-    ecg_html_text(to, label->title);
-    ecg_text_puts(to, "</span></th>");
+    ecg_text_puts(to, "</b>");
+    if (label->title[0]) {
+        ecg_text_puts(to, " <span class=\"muted\">");
+        ecg_html_text(to, label->title);
+        ecg_text_puts(to, "</span>");
+    }
+    ecg_text_puts(to, "</th>");
     for (int r = 0; r < ECG_ROLES; r++)
         ecg_html_cell_share(to, positive[r], known[r]);
     ecg_html_cell_bar(to, known[0] ? (double)positive[0] / (double)known[0] / full : 0, 0);

@@ -207,12 +207,9 @@ static int64_t height_of(const ecg_html_pillar *p)
     return p->part[0] + p->part[1] + p->part[2] + p->part[3];
 }
 
-static void draw_pillars(ecg_text *to, const ecg_html_pillar *p, int n)
+static void draw_pillars(ecg_text *to, const ecg_html_pillar *p, int n, int64_t most)
 {
     enum { WIDE = 18000, TOP_AT = 600, FOOT = 5200, LABEL = 5600 };
-    int64_t most = 1;
-    for (int i = 0; i < n; i++)
-        most = height_of(&p[i]) > most ? height_of(&p[i]) : most;
     for (int i = 0; i < n; i++) {
         const int step = WIDE / n, width = step * 7 / 10, left = i * step + (step - width) / 2;
         int foot = FOOT;
@@ -250,13 +247,18 @@ void ecg_html_pillars(ecg_text *to, const char *what, const char *head, const ec
         ecg_text_printf(to, " <svg class=\"key\" viewBox=\"0 0 1 1\" aria-hidden=\"true\"><rect class=\"%s\" width=\"1\" height=\"1\"/></svg> ", series_class[k]);
         ecg_html_text(to, series[k]);
     }
+    int64_t most = 0;
+    for (int i = 0; i < n; i++)
+        most = height_of(&p[i]) > most ? height_of(&p[i]) : most;
+    ecg_text_puts(to, "; the highest is ");
+    ecg_html_count(to, most);
     ecg_text_puts(to, "</figcaption>\n<svg viewBox=\"0 0 180 58\" role=\"img\" aria-label=\"");
     ecg_html_text(to, what);
     ecg_text_puts(to, "; the numbers stand in the table below\">\n");
-    draw_pillars(to, p, n);
+    draw_pillars(to, p, n, most > 0 ? most : 1);
     ecg_text_puts(to, "</svg>\n</figure>\n<details><summary>The numbers</summary>\n");
     const char *heads[ECG_HTML_SERIES + 1] = {head};
-    char numbers[ECG_HTML_SERIES][48];
+    char numbers[ECG_HTML_SERIES][80];
     for (int k = 0; k < count; k++) {
         snprintf(numbers[k], sizeof numbers[k], "#%s", series[k]);
         heads[k + 1] = numbers[k];
