@@ -120,8 +120,8 @@ static void check_lengths(ecg_checks *out, const ecg_tensors *file, const ecg_co
 {
     const ecg_tensor *t = ecg_tensors_find(file, "quality");
     int64_t odd = 0, row = 0, padded = 0;
-    if (!t || t->dtype != ECG_F32 || t->rank != 2 || t->dim[1] < 1)
-        return;
+    if (!t || t->dtype != ECG_F32 || t->rank != 2 || t->dim[1] < 1 || !ecg_tensors_find(file, "signal"))
+        return; /* said with the shapes; tables alone have no lengths */
     const float *q = t->data;
     for (int64_t i = 0; i < t->dim[0]; i++) {
         const float valid = q[i * t->dim[1]];

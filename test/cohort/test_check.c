@@ -26,6 +26,7 @@ typedef struct {
     const char *roles, *attrition, *sources, *hash; /* hash: NULL: the right one */
     const char *from, *to; /* in the contract's JSON */
     bool no_stays, no_signal; /* tensors that are not written */
+    bool tables_alone;        /* as the metadata say */
 } store;
 
 static char folder[64], path[128];
@@ -139,7 +140,8 @@ static void write_store(const store *s)
     if (s->from)
         replace(&contract, s->from, s->to);
     const char *const meta[][2] = {{"format", "ecgraft.cohort"}, {"format_version", "1.0"}, {"contract", contract}, {"roles", s->roles}, {"attrition", s->attrition},
-                                   {"sources", s->sources}, {"synthetic", "false"}, {"data_sha256", s->hash ? s->hash : hex}};
+                                   {"sources", s->sources}, {"synthetic", "false"}, {"data_sha256", s->hash ? s->hash : hex},
+                                   {"waveforms", s->tables_alone ? "false" : NULL}};
     for (size_t i = 0; i < sizeof meta / sizeof *meta; i++)
         if (meta[i][1])
             assert_int_equal(ecg_tensorsw_meta(w, meta[i][0], meta[i][1], NULL), ECG_OK);
@@ -165,6 +167,13 @@ static void no_length(store *s) { s->quality[5][0] = NAN; }
 static void far_fold(store *s) { s->fold[11] = 32; }
 static void odd_mark(store *s) { s->first[11] = 2; }
 static void no_stay_tensor(store *s) { s->no_stays = true; }
+static void no_signal_tensor(store *s) { s->no_signal = true; }
+static void tables_alone(store *s)
+{
+    s->no_signal = s->tables_alone = true;
+    for (int i = 0; i < N; i++)
+        s->quality[i][0] = 0;
+}
 static void descending(store *s) { s->from = "\"I10\"", s->to = "\"J10\""; }
 static void foreign_hash(store *s) { s->from = s->contract.table->hash, s->to = "0000000000000000000000000000000000000000000000000000000000000000"; }
 static void endless_age(store *s) { s->tabular[2][0] = INFINITY; }
@@ -252,6 +261,8 @@ static const struct {
     {"fold 32", far_fold, "shapes", ECG_CHECK_WRONG, "fold 32"},
     {"first_in_stay is 2", odd_mark, "shapes", ECG_CHECK_WRONG, "first_in_stay is 2"},
     {"a tensor is absent", no_stay_tensor, "shapes", ECG_CHECK_WRONG, "\"stay\""},
+    {"the signal is absent", no_signal_tensor, "shapes", ECG_CHECK_WRONG, "\"signal\""},
+    {"a cohort of tables alone", tables_alone, "signal", ECG_CHECK_NOTE, "tables alone"},
     {"codes do not ascend", descending, "contract", ECG_CHECK_WRONG, "ascend"},
     {"a table with the hash of another", foreign_hash, "contract", ECG_CHECK_WRONG, "hash"},
     {"an infinite age", endless_age, "column values", ECG_CHECK_WRONG, "demographics_age, row 2"},
