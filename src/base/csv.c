@@ -200,22 +200,33 @@ static size_t undouble(char *text, size_t len)
     return n;
 }
 
-/* The fields up to this one, found and remembered. */
+/* The fields up to this one, found and remembered; all of them when a row is asked for the second time. */
 static void locate(const ecg_csv *t, int column)
 {
     ecg_csv_cells *c = t->cells;
-    for (; c->n <= column; c->n++) {
-        const size_t at = c->next, stop = find_comma(t, at);
+    const int last = c->n ? t->fields - 1 : column;
+    size_t at = c->next, w = at / 64;
+    uint64_t comma = at < t->end ? t->mask[w].comma & ~(uint64_t)0 << (at & 63) : 0;
+    for (; c->n <= last; c->n++) {
+        while (!comma && (w + 1) * 64 < t->end)
+            comma = t->mask[++w].comma;
+        size_t stop = comma ? w * 64 + (size_t)__builtin_ctzll(comma) : t->end;
+        comma &= comma - 1;
+        if (stop >= t->end)
+            stop = t->end;
         ecg_csv_cell *x = &c->cell[c->n];
-        *x = (ecg_csv_cell){at - t->row, stop - at - (stop == t->end && stop > at && t->text[stop - 1] == '\r')};
+        *x = (ecg_csv_cell){at - t->row, stop - at};
+        if (stop == t->end && stop > at && t->text[stop - 1] == '\r')
+            x->len--;
         if (x->len && t->text[at] == '"') {
             x->at++;
             x->len -= 2;
             if (memchr(t->text + at + 1, '"', x->len))
                 x->len = undouble(t->text + at + 1, x->len);
         }
-        c->next = stop + 1;
+        at = stop + 1;
     }
+    c->next = at;
 }
 
 /* ---- opening -------------------------------------------------------------------------------------------------------------- */

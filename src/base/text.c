@@ -98,31 +98,71 @@ static double c_strtod(const char *text, char **end)
     return x;
 }
 
+/* Eight digits at once; false: not all are digits. Each step joins neighbours: 1 and 1 to 2 digits, 2 and 2 to 4, 4 and 4 to 8. */
+static bool eight_digits(uint64_t *out, const char *s)
+{
+    uint64_t x;
+    memcpy(&x, s, 8);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    x = __builtin_bswap64(x);
+#endif
+    x ^= 0x3030303030303030u; /* '0' .. '9' are now 0 .. 9 */
+    if (((x + 0x7676767676767676u) | x) & 0x8080808080808080u)
+        return false;
+    x = (x * 10 + (x >> 8)) & 0x00ff00ff00ff00ffu;
+    x = (x * 100 + (x >> 16)) & 0x0000ffff0000ffffu;
+    *out = (x * 10000 + (x >> 32)) & 0xffffffffu;
+    return true;
+}
+
+/* [sign] digits [. digits] [e [sign] digits] whose digits are a whole number below 2^53 and whose power of ten is at most 22: both are exact as doubles,
+ * and so one multiplication or division rounds correctly (Clinger, "How to read floating point numbers accurately"). False: look closer. */
+static bool parse_short(double *out, const char *s, size_t len)
+{
+    static const double ten[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
+                                 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+    size_t i = s[0] == '-' || s[0] == '+';
+    const size_t begin = i;
+    uint64_t whole = 0;
+    for (; i < len && digit(s[i]) && i < begin + 19; i++)
+        whole = whole * 10 + (uint64_t)(s[i] - '0');
+    size_t digits = i - begin;
+    int power = 0;
+    if (i < len && s[i] == '.') {
+        const size_t point = ++i;
+        for (; i < len && digit(s[i]) && digits + i - point < 19; i++)
+            whole = whole * 10 + (uint64_t)(s[i] - '0');
+        power = -(int)(i - point);
+        digits += i - point;
+    }
+    if (!digits || whole > (uint64_t)1 << 53)
+        return false;
+    if (i + 1 < len && (s[i] == 'e' || s[i] == 'E')) {
+        const bool minus = s[++i] == '-';
+        int e = 0;
+        i += minus || s[i] == '+';
+        const size_t first = i;
+        for (; i < len && digit(s[i]) && i < first + 4; i++)
+            e = e * 10 + (s[i] - '0');
+        if (i == first)
+            return false;
+        power += minus ? -e : e;
+    }
+    if (i != len || power < -22 || power > 22)
+        return false;
+    const double x = power < 0 ? (double)whole / ten[-power] : (double)whole * ten[power];
+    *out = s[0] == '-' ? -x : x;
+    return true;
+}
+
 bool ecg_parse_double(double *out, const char *bytes, size_t len)
 {
     trim(&bytes, &len);
     if (!len || len > 400)
         return false;
-    /* the common case, up to 15 digits and a short fraction, is exact in one division */
-    size_t i = bytes[0] == '-' || bytes[0] == '+';
-    uint64_t whole = 0;
-    int digits = 0, fraction = 0;
-    bool point = false;
-    for (; i < len && digits <= 15; i++) {
-        if (digit(bytes[i]))
-            whole = whole * 10 + (uint64_t)(bytes[i] - '0'), digits++, fraction += point;
-        else if (bytes[i] == '.' && !point)
-            point = true;
-        else
-            break;
-    }
-    if (i == len && digits > 0 && digits <= 15) {
-        static const double ten[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
-        const double x = (double)whole / ten[fraction];
-        *out = bytes[0] == '-' ? -x : x;
+    if (parse_short(out, bytes, len))
         return true;
-    }
-    for (i = 0; i < len; i++) /* strtod would also take hexadecimal, nan and inf */
+    for (size_t i = 0; i < len; i++) /* strtod would also take hexadecimal, nan and inf */
         if (!digit(bytes[i]) && !strchr("+-.eE", bytes[i]))
             return false;
     char copy[401], *end;
@@ -137,6 +177,11 @@ bool ecg_parse_double(double *out, const char *bytes, size_t len)
 
 bool ecg_parse_i64(int64_t *out, const char *bytes, size_t len)
 {
+    uint64_t eight;
+    if (len == 8 && eight_digits(&eight, bytes)) { /* the ids of MIMIC */
+        *out = (int64_t)eight;
+        return true;
+    }
     trim(&bytes, &len);
     size_t i = 0;
     const bool minus = len && bytes[0] == '-';

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "cohort/lab_limits.h"
+
 /* ---- one value ---------------------------------------------------------------------------------------------------------------------- */
 
 ecg_lab_value ecg_lab_parse(double valuenum, const char *text, size_t len)
@@ -57,29 +59,6 @@ ecg_lab_class ecg_lab_classify(const ecg_lab_value *v, double lower, double uppe
 
 /* ---- tests and fluids ----------------------------------------------------------------------------------------------------------------- */
 
-typedef struct {
-    double value;
-    int64_t count;
-} bound_count;
-
-typedef struct {
-    bound_count *at; /* (n) ascending */
-    int n, room;
-} bounds;
-
-typedef struct {
-    bounds lower, upper;
-} limits;
-
-/* What is needed while reading only. */
-typedef struct {
-    ecg_lab_rows *l;
-    const ecg_visits *v;
-    const uint8_t *training;
-    int64_t behind, ahead, room;
-    limits (*seen)[2]; /* (groups) reference limits: of training patients, of the others */
-} reading;
-
 void ecg_lab_rows_clear(ecg_lab_rows *l)
 {
     ecg_words_clear(&l->test);
@@ -93,67 +72,6 @@ void ecg_lab_rows_clear(ecg_lab_rows *l)
     free(l->row);
     free(l->first);
     *l = (ecg_lab_rows){0};
-}
-
-static bool add_bound(bounds *b, double value, int64_t count)
-{
-    int low = 0, high = b->n;
-    while (low < high) {
-        const int middle = (low + high) / 2;
-        if (b->at[middle].value < value)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    if (low < b->n && b->at[low].value == value) {
-        b->at[low].count += count;
-        return true;
-    }
-    if (b->n == b->room) {
-        const int room = b->room ? b->room * 2 : 8;
-        bound_count *grown = realloc(b->at, (size_t)room * sizeof *grown);
-        if (!grown)
-            return false;
-        b->at = grown;
-        b->room = room;
-    }
-    memmove(b->at + low + 1, b->at + low, (size_t)(b->n - low) * sizeof *b->at);
-    b->at[low] = (bound_count){value, count};
-    b->n++;
-    return true;
-}
-
-/* The k-th smallest of the counted values, from 0. */
-static double ranked(const bounds *b, int64_t k)
-{
-    for (int i = 0; i < b->n; i++) {
-        if (k < b->at[i].count)
-            return b->at[i].value;
-        k -= b->at[i].count;
-    }
-    return NAN;
-}
-
-/* Of both lists together; either may be NULL. */
-static bool merge(bounds *out, const bounds *b)
-{
-    for (int i = 0; b && i < b->n; i++)
-        if (!add_bound(out, b->at[i].value, b->at[i].count))
-            return false;
-    return true;
-}
-
-/* The middle of what two lists hold together. False: out of memory. */
-static bool median(double *out, const bounds *x, const bounds *y)
-{
-    bounds both = {0};
-    const bool room = merge(&both, x) && merge(&both, y);
-    int64_t n = 0;
-    for (int i = 0; i < both.n; i++)
-        n += both.at[i].count;
-    *out = n ? (ranked(&both, (n - 1) / 2) + ranked(&both, n / 2)) / 2 : NAN;
-    free(both.at);
-    return room;
 }
 
 static int find_group(const ecg_lab_rows *l, int test, int fluid)
@@ -211,6 +129,16 @@ static bool is(const char *text, const char *other)
     return !strcmp(text, other);
 }
 
+/* Tests some or all rows of which no label is made from. */
+static bool is_named(const char *test)
+{
+    static const char *const names[] = {"other", "H", "I", "L", "Absolute Lymphocyte Count", "D-Dimer"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (is(test, names[i]))
+            return true;
+    return false;
+}
+
 /* Rows that no label is made from (docs/cohort.md 3). */
 bool ecg_lab_excluded(const char *test, const char *unit, double lower, double upper)
 {
@@ -220,6 +148,33 @@ bool ecg_lab_excluded(const char *test, const char *unit, double lower, double u
         return true;
     return (is(test, "Absolute Lymphocyte Count") && is(unit, "#/uL")) || (is(test, "D-Dimer") && is(unit, "ng/mL DDU"));
 }
+
+enum { TRAINING, OTHERS };
+
+/* What a block of rows leaves until it is merged, and what it adds up to over all blocks of its slot. */
+typedef struct {
+    ecg_lab_row *row;       /* (n) kept rows of the block; unit: number in this slot's words; line: from 1 in the block */
+    int64_t n, room;
+    ecg_words unit;
+    int *number;            /* (numbered) number of a unit in the result, -1: no row with it was kept so far */
+    int numbered;
+    int64_t *rows, *usable; /* (groups) */
+    int64_t *item_usable;   /* (items) */
+    struct { ecg_lab_limits lower, upper; } (*seen)[2]; /* (groups) reference limits of training patients, of the others */
+} slot;
+
+/* What is needed while reading only. */
+typedef struct {
+    ecg_lab_rows *l;
+    const ecg_visits *v;
+    const uint8_t *training;
+    int64_t behind, ahead, room;
+    int at[FIELDS];
+    ecg_ids first;    /* patient's id -> the first recording */
+    bool *special;    /* (groups) of a test that ecg_lab_excluded knows by name */
+    slot *slot;       /* (slots) */
+    int slots;
+} reading;
 
 /* Whether any recording of the patient wants a row of this moment; first: the patient's first recording. */
 static bool is_wanted(const reading *r, int64_t first, int64_t time)
@@ -233,97 +188,242 @@ static bool is_wanted(const reading *r, int64_t first, int64_t time)
     return false;
 }
 
-static ecg_status store_row(reading *r, const ecg_lab_row *row, ecg_err *err)
+static bool is_excluded(const reading *r, int group, const char *unit, const ecg_lab_row *row)
 {
-    ecg_lab_rows *l = r->l;
-    if (l->n == r->room) {
-        const int64_t room = r->room ? r->room * 2 : 4096;
-        ecg_lab_row *grown = realloc(l->row, (size_t)room * sizeof *grown);
-        if (!grown)
-            return ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " laboratory rows", room);
-        l->row = grown;
-        r->room = room;
-    }
-    l->row[l->n++] = *row;
-    return ECG_OK;
+    return (row->lower == 0 && row->upper == 0) ||
+           (r->special[group] && ecg_lab_excluded(r->l->test.at[r->l->group[group].test], unit, row->lower, row->upper));
 }
 
-static ecg_status take_row(reading *r, const ecg_csv *t, const int *at, int64_t first, ecg_err *err)
+static bool make_room(ecg_lab_row **row, int64_t *room, int64_t n)
 {
-    ecg_lab_rows *l = r->l;
+    if (n <= *room)
+        return true;
+    int64_t more = *room ? *room * 2 : 4096;
+    while (more < n)
+        more *= 2;
+    ecg_lab_row *grown = realloc(*row, (size_t)more * sizeof *grown);
+    if (!grown)
+        return false;
+    *row = grown;
+    *room = more;
+    return true;
+}
+
+/* A row of a patient of the cohort. */
+static ecg_status take_row(reading *r, slot *s, const ecg_csv *t, int64_t first, ecg_err *err)
+{
     int64_t itemid;
     double number;
-    ecg_lab_row row = {.line = l->read, .patient = r->v->at[first].patient};
+    ecg_lab_row row = {.line = ecg_csv_row(t), .patient = r->v->at[first].patient};
     ecg_status st;
-    if ((st = ecg_csv_i64(t, at[ITEMID], &itemid, err)))
+    if ((st = ecg_csv_i64(t, r->at[ITEMID], &itemid, err)))
         return st;
-    row.item = ecg_ids_get(&l->by_itemid, itemid);
+    row.item = ecg_ids_get(&r->l->by_itemid, itemid);
     if (row.item < 0)
         return ECG_OK;
-    if ((st = ecg_csv_i64(t, at[HADM], &row.hadm, err)) || (st = ecg_csv_time(t, at[CHARTTIME], &row.time, err)) ||
-        (st = ecg_csv_double(t, at[VALUENUM], &number, err)) || (st = ecg_csv_double(t, at[LOWER], &row.lower, err)) ||
-        (st = ecg_csv_double(t, at[UPPER], &row.upper, err)))
+    if ((st = ecg_csv_i64(t, r->at[HADM], &row.hadm, err)) || (st = ecg_csv_time(t, r->at[CHARTTIME], &row.time, err)) ||
+        (st = ecg_csv_double(t, r->at[VALUENUM], &number, err)) || (st = ecg_csv_double(t, r->at[LOWER], &row.lower, err)) ||
+        (st = ecg_csv_double(t, r->at[UPPER], &row.upper, err)))
         return st;
-    const ecg_field text = ecg_csv_field(t, at[VALUE]), unit = ecg_csv_field(t, at[UNIT]);
-    ecg_lab_item *i = &l->item[row.item];
-    ecg_lab_group *g = &l->group[i->group];
-    row.value = ecg_lab_parse(number, text.len ? text.at : "", text.len);
-    row.unit = ecg_words_put(&l->unit, unit.len ? unit.at : "", unit.len);
-    if (row.unit < 0)
-        return ecg_fail(err, ECG_ENOMEM, "no memory for the laboratory units");
-    g->rows++;
-    if (row.time == INT64_MIN)
-        return ECG_OK;
-    row.for_labels = (!isnan(number) || row.value.sign) && !ecg_lab_excluded(l->test.at[g->test], l->unit.at[row.unit], row.lower, row.upper);
+    const ecg_field text = ecg_csv_field(t, r->at[VALUE]), unit = ecg_csv_field(t, r->at[UNIT]);
+    const int group = r->l->item[row.item].group;
+    s->rows[group]++;
+    row.value = ecg_lab_parse(number, text.at, text.len);
+    if (row.time == INT64_MIN || (row.unit = ecg_words_put(&s->unit, unit.at, unit.len)) < 0)
+        return row.unit < 0 ? ecg_fail(err, ECG_ENOMEM, "no memory for the laboratory units") : ECG_OK;
+    row.for_labels = (!isnan(number) || row.value.sign) && !is_excluded(r, group, s->unit.at[row.unit], &row);
     if (row.for_labels && !isnan(number)) {
-        limits *seen = &r->seen[i->group][!r->training[row.patient]];
-        g->usable++;
-        i->usable++;
-        if ((!isnan(row.lower) && !add_bound(&seen->lower, row.lower, 1)) || (!isnan(row.upper) && !add_bound(&seen->upper, row.upper, 1)))
+        const int who = r->training[row.patient] ? TRAINING : OTHERS;
+        s->usable[group]++;
+        s->item_usable[row.item]++;
+        if ((!isnan(row.lower) && !ecg_lab_limits_add(&s->seen[group][who].lower, row.lower, 1)) ||
+            (!isnan(row.upper) && !ecg_lab_limits_add(&s->seen[group][who].upper, row.upper, 1)))
             return ecg_fail(err, ECG_ENOMEM, "no memory for the reference ranges");
     }
     if ((isnan(number) && !row.for_labels) || !is_wanted(r, first, row.time))
         return ECG_OK;
-    return store_row(r, &row, err);
+    if (!make_room(&s->row, &s->room, s->n + 1))
+        return ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " laboratory rows", s->n);
+    s->row[s->n++] = row;
+    return ECG_OK;
 }
 
-static ecg_status read_events(reading *r, const char *path, const ecg_watch *watch, ecg_err *err)
+static ecg_status take_block(void *ctx, ecg_csv *t, int number, ecg_err *err)
 {
-    const ecg_visits *v = r->v;
-    int at[FIELDS];
+    reading *r = ctx;
+    slot *s = &r->slot[number];
+    int64_t subject, last = INT64_MIN;
+    int32_t first = -1;
     bool more;
-    ecg_ids first = {0};
-    ecg_csv *t = NULL;
     ecg_status st = ECG_OK;
-    for (int64_t i = 0; i < v->n && !st; i++)
-        st = ecg_ids_put(&first, v->at[i].subject, (int32_t)i, err);
-    if (!st)
-        st = ecg_table_open(&t, at, path, field_names, FIELDS, err);
+    s->n = 0;
     while (!st && !(st = ecg_csv_next(t, &more, err)) && more) {
-        int64_t subject;
-        if ((++r->l->read & 0xffff) == 0 && ecg_stopped(watch)) {
-            st = ecg_fail(err, ECG_EINTR, "interrupted after %" PRId64 " laboratory rows", r->l->read);
+        if ((st = ecg_csv_i64(t, r->at[SUBJECT], &subject, err)))
             break;
-        }
-        if ((st = ecg_csv_i64(t, at[SUBJECT], &subject, err)))
-            break;
-        const int32_t i = ecg_ids_get(&first, subject);
-        if (i >= 0)
-            st = take_row(r, t, at, i, err);
+        if (subject != last) /* rows of a patient follow one another */
+            first = ecg_ids_get(&r->first, last = subject);
+        if (first >= 0)
+            st = take_row(r, s, t, first, err);
     }
-    ecg_csv_close(t);
-    ecg_ids_clear(&first);
     return st;
 }
 
-static int by_patient_time(const void *x, const void *y)
+/* Number of a slot's unit in the result; units are numbered in order of the first row kept. */
+static int unit_number(reading *r, slot *s, int unit)
+{
+    if (unit >= s->numbered) {
+        int *more = realloc(s->number, (size_t)s->unit.n * sizeof *more);
+        if (!more)
+            return -1;
+        for (s->number = more; s->numbered < s->unit.n; s->numbered++)
+            more[s->numbered] = -1;
+    }
+    if (s->number[unit] < 0)
+        s->number[unit] = ecg_words_put(&r->l->unit, s->unit.at[unit], strlen(s->unit.at[unit]));
+    return s->number[unit];
+}
+
+static ecg_status merge_block(void *ctx, int number, int64_t rows, ecg_err *err)
+{
+    reading *r = ctx;
+    slot *s = &r->slot[number];
+    if (!make_room(&r->l->row, &r->room, r->l->n + s->n))
+        return ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " laboratory rows", r->l->n + s->n);
+    for (int64_t i = 0; i < s->n; i++) {
+        ecg_lab_row *row = &r->l->row[r->l->n];
+        *row = s->row[i];
+        row->line += rows;
+        if ((row->unit = unit_number(r, s, row->unit)) < 0)
+            return ecg_fail(err, ECG_ENOMEM, "no memory for the laboratory units");
+        r->l->n++;
+    }
+    return ECG_OK;
+}
+
+static ecg_status begin_reading(reading *r, ecg_pool *pool, ecg_err *err)
+{
+    const ecg_lab_rows *l = r->l;
+    const size_t groups = (size_t)l->groups + 1;
+    ecg_status st = ECG_OK;
+    for (int64_t i = 0; i < r->v->n && !st; i++)
+        st = ecg_ids_put(&r->first, r->v->at[i].subject, (int32_t)i, err);
+    if (st)
+        return st;
+    r->slots = ecg_csv_slots(pool);
+    r->slot = calloc((size_t)r->slots, sizeof *r->slot);
+    r->special = calloc(groups, sizeof *r->special);
+    bool room = r->slot && r->special;
+    for (int i = 0; i < r->slots && room; i++) {
+        slot *s = &r->slot[i];
+        s->rows = calloc(groups, sizeof *s->rows);
+        s->usable = calloc(groups, sizeof *s->usable);
+        s->item_usable = calloc((size_t)l->items + 1, sizeof *s->item_usable);
+        s->seen = calloc(groups, sizeof *s->seen);
+        room = s->rows && s->usable && s->item_usable && s->seen;
+    }
+    if (!room)
+        return ecg_fail(err, ECG_ENOMEM, "no memory for the laboratory");
+    for (int g = 0; g < l->groups; g++)
+        r->special[g] = is_named(l->test.at[l->group[g].test]);
+    return ECG_OK;
+}
+
+static void end_reading(reading *r)
+{
+    for (int i = 0; r->slot && i < r->slots; i++) {
+        slot *s = &r->slot[i];
+        for (int g = 0; s->seen && g < r->l->groups; g++)
+            for (int k = 0; k < 2; k++) {
+                ecg_lab_limits_clear(&s->seen[g][k].lower);
+                ecg_lab_limits_clear(&s->seen[g][k].upper);
+            }
+        ecg_words_clear(&s->unit);
+        free(s->row);
+        free(s->number);
+        free(s->rows);
+        free(s->usable);
+        free(s->item_usable);
+        free(s->seen);
+    }
+    free(r->slot);
+    free(r->special);
+    ecg_ids_clear(&r->first);
+}
+
+/* What the slots counted, into the first of them and from there into the result. */
+static ecg_status add_up(reading *r, ecg_err *err)
+{
+    ecg_lab_rows *l = r->l;
+    slot *all = &r->slot[0];
+    bool room = true;
+    for (int g = 0; g < l->groups && room; g++) {
+        ecg_lab_group *x = &l->group[g];
+        for (int i = 0; i < r->slots; i++) {
+            const slot *s = &r->slot[i];
+            x->rows += s->rows[g];
+            x->usable += s->usable[g];
+            for (int k = 0; k < 2 && i > 0; k++)
+                room = room && ecg_lab_limits_merge(&all->seen[g][k].lower, &s->seen[g][k].lower) &&
+                       ecg_lab_limits_merge(&all->seen[g][k].upper, &s->seen[g][k].upper);
+        }
+        room = room && ecg_lab_limits_median(&x->training.lower, &all->seen[g][TRAINING].lower, NULL) &&
+               ecg_lab_limits_median(&x->training.upper, &all->seen[g][TRAINING].upper, NULL) &&
+               ecg_lab_limits_median(&x->all.lower, &all->seen[g][TRAINING].lower, &all->seen[g][OTHERS].lower) &&
+               ecg_lab_limits_median(&x->all.upper, &all->seen[g][TRAINING].upper, &all->seen[g][OTHERS].upper);
+    }
+    for (int i = 0; i < l->items; i++)
+        for (int k = 0; k < r->slots; k++)
+            l->item[i].usable += r->slot[k].item_usable[i];
+    return room ? ECG_OK : ecg_fail(err, ECG_ENOMEM, "no memory for the reference ranges");
+}
+
+/* ---- order --------------------------------------------------------------------------------------------------------------------------- */
+
+static int by_time(const void *x, const void *y)
 {
     const ecg_lab_row *a = x, *b = y;
-    if (a->patient != b->patient)
-        return a->patient - b->patient;
     if (a->time != b->time)
         return a->time < b->time ? -1 : 1;
     return a->line < b->line ? -1 : a->line > b->line;
+}
+
+/* By patient, in place; next (patients): where the next row of each goes. Released tables are in this order already. */
+static void gather_patients(ecg_lab_rows *l, int64_t *next, int64_t patients)
+{
+    for (int64_t p = 0; p < patients; p++)
+        while (next[p] < l->first[p + 1]) {
+            ecg_lab_row *here = &l->row[next[p]];
+            if (here->patient == p) {
+                next[p]++;
+                continue;
+            }
+            ecg_lab_row *there = &l->row[next[here->patient]++];
+            const ecg_lab_row other = *there;
+            *there = *here;
+            *here = other;
+        }
+}
+
+static ecg_status sort_rows(ecg_lab_rows *l, int64_t patients, ecg_err *err)
+{
+    int64_t *next = malloc(((size_t)patients + 1) * sizeof *next);
+    if (!next)
+        return ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " patients", patients);
+    for (int64_t i = 0; i < l->n; i++)
+        l->first[l->row[i].patient + 1]++;
+    for (int64_t p = 0; p < patients; p++)
+        l->first[p + 1] += l->first[p];
+    memcpy(next, l->first, ((size_t)patients + 1) * sizeof *next);
+    gather_patients(l, next, patients);
+    free(next);
+    for (int64_t p = 0; p < patients; p++) {
+        bool sorted = true;
+        for (int64_t i = l->first[p] + 1; i < l->first[p + 1] && sorted; i++)
+            sorted = by_time(&l->row[i - 1], &l->row[i]) < 0;
+        if (!sorted)
+            qsort(l->row + l->first[p], (size_t)(l->first[p + 1] - l->first[p]), sizeof *l->row, by_time);
+    }
+    return ECG_OK;
 }
 
 /* Of each test the fluid with most rows; equal numbers: the first in the alphabet. */
@@ -342,59 +442,38 @@ static void choose_fluids(ecg_lab_rows *l)
     }
 }
 
-static ecg_status take_medians(reading *r, ecg_err *err)
-{
-    for (int g = 0; g < r->l->groups; g++) {
-        ecg_lab_group *x = &r->l->group[g];
-        const limits *mine = &r->seen[g][0], *others = &r->seen[g][1];
-        if (!median(&x->training.lower, &mine->lower, NULL) || !median(&x->training.upper, &mine->upper, NULL) ||
-            !median(&x->all.lower, &mine->lower, &others->lower) || !median(&x->all.upper, &mine->upper, &others->upper))
-            return ecg_fail(err, ECG_ENOMEM, "no memory for the reference ranges");
-    }
-    return ECG_OK;
-}
-
-static void limits_clear(reading *r)
-{
-    for (int g = 0; r->seen && g < r->l->groups; g++)
-        for (int s = 0; s < 2; s++) {
-            free(r->seen[g][s].lower.at);
-            free(r->seen[g][s].upper.at);
-        }
-    free(r->seen);
-}
-
 ecg_status ecg_lab_rows_read(ecg_lab_rows *out, const ecg_visits *v, const uint8_t *training, const char *labitems, const char *labevents, int64_t behind,
                              int64_t ahead, ecg_pool *pool, const ecg_watch *watch, ecg_err *err)
 {
-    (void)pool;
     *out = (ecg_lab_rows){0};
     ecg_lab_rows *l = out;
     reading r = {.l = l, .v = v, .training = training, .behind = behind, .ahead = ahead};
+    const ecg_csv_job job = {&r, take_block, merge_block};
+    ecg_csv *t = NULL;
     ecg_status st = read_items(l, labitems, err);
     if (!st) {
-        r.seen = calloc((size_t)l->groups + 1, sizeof *r.seen);
         l->column_group = malloc(((size_t)l->test.n + 1) * sizeof *l->column_group);
         l->label_group = malloc(((size_t)l->test.n + 1) * sizeof *l->label_group);
         l->first = calloc((size_t)v->patients + 1, sizeof *l->first);
-        if (!r.seen || !l->column_group || !l->label_group || !l->first)
+        if (!l->column_group || !l->label_group || !l->first)
             st = ecg_fail(err, ECG_ENOMEM, "no memory for the laboratory");
     }
     if (!st)
-        st = read_events(&r, labevents, watch, err);
+        st = begin_reading(&r, pool, err);
     if (!st)
-        st = take_medians(&r, err);
-    limits_clear(&r);
+        st = ecg_table_open(&t, r.at, labevents, field_names, FIELDS, err);
+    if (!st)
+        st = ecg_csv_each(t, &l->read, &job, "laboratory rows", pool, watch, err);
+    if (!st)
+        st = add_up(&r, err);
+    ecg_csv_close(t);
+    end_reading(&r);
+    if (!st)
+        st = sort_rows(l, v->patients, err);
     if (st) {
         ecg_lab_rows_clear(l);
         return st;
     }
     choose_fluids(l);
-    if (l->n)
-        qsort(l->row, (size_t)l->n, sizeof *l->row, by_patient_time);
-    for (int64_t i = 0; i < l->n; i++)
-        l->first[l->row[i].patient + 1]++;
-    for (int64_t p = 0; p < v->patients; p++)
-        l->first[p + 1] += l->first[p];
     return ECG_OK;
 }
