@@ -235,8 +235,8 @@ static ecg_status read_input(float *out, ecg_folder_input *in, const ecg_folder_
     if (!number && !in->categories && has_decimal_comma(v))
         return wrong(f, t, in->column, err, "\"%.*s\" is a number with a comma", SHOWN(v));
     if (in->first && number != in->numbers)
-        return wrong(f, t, in->column, err, "\"%.*s\" is %s, line %" PRId64 " has %s (%s:cat in --tabular takes both as words)", SHOWN(v),
-                     number ? "a number" : "none", in->first, number ? "a word" : "a number", in->is.name);
+        return wrong(f, t, in->column, err, "\"%.*s\" is %s number, line %" PRId64 " has %s (with %s:cat both are words)", SHOWN(v), number ? "a" : "no",
+                     in->first, number ? "a word" : "one", in->is.name);
     if (!in->first) {
         in->first = ecg_csv_line(t);
         in->numbers = number;
