@@ -435,22 +435,38 @@ static ecg_status write_all(run *w, ecg_err *err)
     return st;
 }
 
-/* From here on old files are replaced: an old README.txt would speak for them. */
-static ecg_status commit(run *w, ecg_err *err)
+static void remove_file(const run *w, const char *name)
 {
     char path[512];
-    ecg_status st = ecg_join(path, sizeof path, w->folder, "README.txt", err);
-    if (!st)
+    if (!ecg_join(path, sizeof path, w->folder, name, NULL))
         unlink(path);
-    for (int i = 0; i < w->tables && !st; i++) {
+}
+
+static ecg_status commit_tables(run *w, ecg_err *err)
+{
+    for (int i = 0; i < w->tables; i++) {
         ecg_csvw *file = w->table[i].file;
         w->table[i].file = NULL;
-        st = ecg_csvw_commit(file, err);
+        const ecg_status st = ecg_csvw_commit(file, err);
+        while (st && i-- > 0) /* a disk that turns out full: tables that are in place already say less than none */
+            remove_file(w, w->table[i].name);
+        if (st)
+            return st;
     }
-    if (!st && w->signal) {
+    return ECG_OK;
+}
+
+/* From here on old files are replaced: an old README.txt would speak for them. The largest file first, if any fails for want of room. */
+static ecg_status commit(run *w, ecg_err *err)
+{
+    ecg_status st = ECG_OK;
+    remove_file(w, "README.txt");
+    if (w->signal) {
         st = ecg_file_commit(w->signal, err);
         w->signal = NULL;
     }
+    if (!st && (st = commit_tables(w, err)) && w->o->signal)
+        remove_file(w, "signal.npy");
     if (!st)
         st = write_contract(w, err);
     return st ? st : write_readme(w, err);

@@ -10,9 +10,9 @@
 
 /* Contrast of every text with its ground is at least 4.5 to 1 (WCAG 2.1, 1.4.3) in both schemes; bars are drawn, as printers leave out grounds. */
 static const char style[] =
-    ":root{--ground:#fff;--soft:#f3f5f7;--line:#d5dbe1;--text:#1b2127;--muted:#56606b;--bar:#2a6f97;--bar2:#b5651d;--lost:#d9a08b;--note:#fff1cc;--onnote:#553a00;--edge:#c98a00}\n"
+    ":root{--ground:#fff;--soft:#f3f5f7;--line:#d5dbe1;--text:#1b2127;--muted:#56606b;--bar:#2a6f97;--bar2:#b5651d;--lost:#c8694a;--note:#fff1cc;--onnote:#553a00;--edge:#c98a00}\n"
     "@media screen and (prefers-color-scheme:dark){:root{--ground:#14181c;--soft:#1d2328;--line:#3a444d;--text:#e8ebee;--muted:#a3aeb9;--bar:#5aa6d6;--bar2:#e2a15c;"
-    "--lost:#8a4f3d;--note:#3b2d08;--onnote:#ffdf94;--edge:#c98a00}}\n"
+    "--lost:#c0694c;--note:#3b2d08;--onnote:#ffdf94;--edge:#c98a00}}\n"
     "*{box-sizing:border-box}\n"
     "html{color-scheme:light dark;-webkit-text-size-adjust:100%}\n"
     "body{margin:0 auto;padding:1.5rem 1.25rem 2rem;max-width:64rem;background:var(--ground);color:var(--text);font:1rem/1.5 system-ui,-apple-system,\"Segoe UI\",Roboto,\"Liberation Sans\",sans-serif}\n"

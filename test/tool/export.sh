@@ -39,6 +39,9 @@ check "its labels are the same" cmp -s w/labels.labs.csv x/labels.labs.csv
 expect 1 'none.cohort' "no such cohort" "$E" cohort export none.cohort -o v
 check "no folder for it" [ ! -e v ]
 check "a label table has the hash that README.txt says" grep -q "$(sha256sum <x/label_table.diagnoses.csv | cut -c1-64)" x/README.txt
+(trap "" XFSZ; ulimit -f 200; exec "$E" cohort export a.cohort -o f >out 2>err)
+check "a disk without room is named" grep -q "f/.*cannot write" err
+check "and nothing is left" [ ! -e f ]
 check "no temporary file is left" [ -z "$(find . -name '*.tmp.*')" ]
 
 py "exported tables equal the tensors" <<'EOF'
@@ -175,7 +178,7 @@ for s in j["sources"]:
     assert count(r[1]) == s["bytes"] and r[2] == s["sha256"], s
 a = pd.read_csv("d/attrition.csv")
 assert a.to_dict("records") == j["attrition"]
-p = pd.read_csv("d/prevalence.csv", keep_default_na=False, na_values=[""])
+p = pd.read_csv("d/prevalence.csv", keep_default_na=False, na_values={"share": [""]})
 at = 0
 for s in j["sets"]:
     for l in s["labels"]:
