@@ -6,14 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/source.h"
 #include "cohort/attach.h"
 #include "cohort/mdsed_table.h"
+#include "cohort/record_list.h"
 #include "cohort/schema.h"
 #include "cohort/split.h"
 #include "cohort/tables.h"
 
 enum { FOLDS = 20 };
+
+static const char list_name[] = "record_list.csv";
 
 static const char *const roles_published = "train:0-17,validation:18,test:19", *const roles_synthetic = "train:0-13,validation:14-15,test:16-19";
 
@@ -90,7 +92,7 @@ static ecg_status find_sources(work *w, const ecg_build_options *o, ecg_err *err
     snprintf(w->where, sizeof w->where, "%s", ecg);
     if (ecg_is_file(ecg))
         return ECG_OK;
-    st = ecg_table_find(w->list, ecg, NULL, "record_list.csv", err);
+    st = ecg_table_find(w->list, ecg, NULL, list_name, err);
     if (!st)
         folder_of(w->where, w->list);
     else
@@ -131,31 +133,41 @@ static ecg_status read_list(ecg_mdsed_table *t, ecg_csv *list, const char *name,
     return st ? ecg_fail_in(err, st, name) : ECG_OK;
 }
 
+/* The list inside an archive, and its hash among the sources; NULL if the archive has none. */
+static ecg_status open_zipped(ecg_csv **list, ecg_bytes *bytes, work *w, ecg_err *err)
+{
+    ecg_sha256 sum;
+    char hex[65];
+    ecg_status st = ecg_record_list_unzip(bytes, w->where, err);
+    if (st == ECG_EIO && ecg_is_file(w->where))
+        return ECG_OK;
+    if (st || (st = ecg_csv_open_bytes(list, bytes->at, bytes->len, list_name, err)))
+        return st;
+    ecg_sha256_begin(&sum);
+    ecg_sha256_add(&sum, bytes->at, bytes->len);
+    ecg_sha256_end(&sum, hex);
+    ecg_text_printf(&w->sources, ",{\"name\":\"%s\",\"bytes\":%zu,\"sha256\":\"%s\"}", list_name, bytes->len, hex);
+    return ECG_OK;
+}
+
 /* record_list.csv of a folder or of an archive says where a recording is; without one the table and the published scheme do. */
 static ecg_status read_paths(work *w, const ecg_watch *watch, ecg_err *err)
 {
-    static const char name[] = "record_list.csv";
-    ecg_source zip = {0};
     ecg_bytes bytes = {0};
     ecg_csv *list = NULL;
-    char prefix[512];
     ecg_status st = ECG_OK;
     if (w->list[0]) {
-        st = ecg_csv_open(&list, w->list, err);
+        if (!(st = ecg_csv_open(&list, w->list, err)))
+            st = ecg_sources_add(&w->sources, w->list, strrchr(w->list, '/') + 1, err);
     } else if (ecg_is_file(w->where)) {
-        if ((st = ecg_source_zip(&zip, w->where, err)))
-            return st;
-        if (!ecg_zip_find(prefix, sizeof prefix, &zip, name, NULL) && !(st = ecg_zip_enter(&zip, prefix, err)) &&
-            !(st = ecg_source_open(&zip, name, &bytes, err)))
-            st = ecg_csv_open_bytes(&list, bytes.at, bytes.len, name, err);
+        st = open_zipped(&list, &bytes, w, err);
     }
-    if (list)
-        st = read_list(&w->t, list, name, watch, err);
+    if (!st && list)
+        st = read_list(&w->t, list, w->list[0] ? w->list : w->where, watch, err);
     else if (!st)
-        ecg_say(watch, "no record_list.csv with the recordings: files are looked for where they are published");
+        ecg_say(watch, "no %s with the recordings: files are looked for where they are published", list_name);
     ecg_csv_close(list);
     ecg_bytes_free(&bytes);
-    ecg_source_close(&zip);
     return st;
 }
 
@@ -341,13 +353,6 @@ static ecg_status add_masks(ecg_mdsed_table *t, ecg_err *err)
     return ECG_OK;
 }
 
-static ecg_status list_sources(work *w, ecg_err *err)
-{
-    const char *slash = strrchr(w->table, '/');
-    const ecg_status st = ecg_sources_add(&w->sources, w->table, slash ? slash + 1 : w->table, err);
-    return st || !w->list[0] ? st : ecg_sources_add(&w->sources, w->list, strrchr(w->list, '/') + 1, err);
-}
-
 static ecg_status read_table(work *w, const ecg_build_options *o, ecg_pool *pool, const ecg_watch *watch, ecg_err *err)
 {
     ecg_status st = ecg_mdsed_table_read(&w->t, w->table, o->mdsed_labels, pool, watch, err);
@@ -360,7 +365,8 @@ static ecg_status read_table(work *w, const ecg_build_options *o, ecg_pool *pool
     ecg_say(watch, "mds_ed.csv: %" PRId64 " recordings, %d diagnoses, %d labels of deterioration", w->t.n, w->t.table[ECG_MDSED_DIAGNOSES].n,
             w->t.table[ECG_MDSED_DETERIORATION].n);
     ecg_say(watch, "no labels of laboratory tests: the published table has their statistics and not their rows");
-    return ECG_OK;
+    const char *slash = strrchr(w->table, '/');
+    return ecg_sources_add(&w->sources, w->table, slash ? slash + 1 : w->table, err);
 }
 
 /* What is known once it is clear which recordings there are. */
@@ -379,9 +385,7 @@ static ecg_status fill(work *w, ecg_build_result *out, const ecg_build_options *
         st = finish_labels(w, o, watch, err);
     if (!st && o->masks)
         st = add_masks(t, err);
-    if (!st)
-        st = describe_contract(&w->contract, t, o->masks, err);
-    return st ? st : list_sources(w, err);
+    return st ? st : describe_contract(&w->contract, t, o->masks, err);
 }
 
 static ecg_status build(work *w, ecg_build_result *out, const ecg_build_options *o, ecg_pool *pool, const ecg_watch *watch, ecg_err *err)

@@ -11,10 +11,12 @@
 
 Random values: seeded. Needs numpy and pandas; ECGRAFT_DATA/mds_ed_schema/columns.csv for the columns (without it the closing line says skipped)."""
 import argparse, csv, gzip, json, os, sys, tempfile
-import numpy as np, pandas as pd
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from check_cohort import folds, read_cohort
+if sys.argv[1:2] != ["edit"]:  # it is called often and needs none of them
+    import numpy as np, pandas as pd
+
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    from check_cohort import folds, read_cohort
 
 SCHEMA = os.path.join(os.environ.get("ECGRAFT_DATA", "../shared/data"), "mds_ed_schema", "columns.csv")
 ETHNICITY = ["asian", "black/african", "hispanic/latino", "other", "white"]
