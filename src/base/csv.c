@@ -37,7 +37,7 @@ static ecg_status fill(ecg_csv *t, ecg_err *err)
 
 static void classify(ecg_csv *t)
 {
-    const size_t upto = t->text_ended ? t->filled : t->filled / 64 * 64;
+    const size_t upto = t->text_ended || t->from.why ? t->filled : t->filled / 64 * 64; /* the last word only when nothing will follow */
     if (upto > t->classified)
         ecg_csv_classify(t->mask, t->path, t->text, t->classified, upto, &t->state);
     t->classified = upto;
@@ -276,7 +276,7 @@ static ecg_status open_table(ecg_csv **out, const char *path, const void *bytes,
     t->path = with;
     t->line = 1;
     t->state.before = '\n';
-    t->room = window;
+    t->room = t->window = window;
     t->text = malloc(window);
     t->mask = malloc(window / 64 * sizeof *t->mask);
     t->cells = calloc(1, sizeof *t->cells);

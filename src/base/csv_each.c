@@ -8,8 +8,6 @@
 
 #include "base/csv_parts.h"
 
-enum { BLOCK = 512 << 10 }; /* text of a block, more only where a row is longer: in a core's own cache with its bits */
-
 typedef enum { FREE, READY, TAKEN, DONE } block_state;
 
 typedef struct {
@@ -89,7 +87,7 @@ static ecg_status read_text(pass *p, block *b, ecg_err *err)
     ecg_unpack *from = &p->t->from;
     ecg_csv *v = &b->view;
     size_t got, cut;
-    if (!make_room(v, p->rest_len + BLOCK))
+    if (!make_room(v, p->rest_len + p->t->window * 2)) /* with its bits it stays in a core's own cache */
         return ecg_fail(err, ECG_ENOMEM, "no memory for a block of a table");
     if (p->rest_len)
         memcpy(v->text, p->rest, p->rest_len);
@@ -97,12 +95,12 @@ static ecg_status read_text(pass *p, block *b, ecg_err *err)
     v->text_ended = true;
     for (;;) {
         const ecg_status st = ecg_unpack_read(from, v->text + v->filled, v->room - v->filled, &got, 0, err);
-        if (st)
-            return st;
         v->filled += got;
         v->state = (ecg_csv_state){.before = '\n'};
         ecg_csv_classify(v->mask, v->path, v->text, 0, v->filled, &v->state);
         cut = from->ended ? v->filled : find_cut(v);
+        if (st && !cut) /* whole rows first: the failure will be there again */
+            return st;
         if (cut || from->ended)
             break;
         if (v->filled > ECG_CSV_LONGEST_ROW) { /* the reader of the block will say so */

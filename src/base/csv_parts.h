@@ -23,10 +23,11 @@ typedef struct {
 struct ecg_csv {
     ecg_unpack from;
     const ecg_csv_path *path;
+    size_t window; /* its bytes to begin with; blocks (csv_each.c) begin with twice as many */
     /* the window: always holds the whole current row. text[row .. filled) is not yet given away, mask describes text[0 .. classified) */
     char *text;
     ecg_csv_mask *mask;
-    size_t room, filled, classified, row; /* room is a multiple of 64; so is classified until the text has ended */
+    size_t room, filled, classified, row; /* room is a multiple of 64; so is classified until no text follows */
     bool text_ended;
     ecg_csv_state state; /* at classified */
     /* the row: text[row .. end), end is its newline or the end of the text */

@@ -14,34 +14,196 @@
 #include <unistd.h>
 #include <zlib.h>
 
-#include "base/csv.h"
+#include "base/csv_parts.h"
 #include "base/file.h"
+#include "base/rng.h"
 #include "base/text.h"
 
 /* Everything in one text: fields between |, rows ended by ;, a failure as "!line message". */
-static char *digest(const void *bytes, size_t len)
+static void add_row(ecg_text *out, const ecg_csv *t)
+{
+    for (int i = 0; i < ecg_csv_columns(t); i++) {
+        const ecg_field f = ecg_csv_field(t, i);
+        ecg_text_puts(out, i ? "|" : "");
+        ecg_text_add(out, f.at, f.len);
+    }
+}
+
+static void add_names(ecg_text *out, const ecg_csv *t)
+{
+    for (int i = 0; i < ecg_csv_columns(t); i++)
+        ecg_text_printf(out, "%s%s", i ? "|" : "", ecg_csv_name(t, i));
+    ecg_text_puts(out, ";");
+}
+
+static void add_failure(ecg_text *out, ecg_status st, const ecg_err *err)
+{
+    assert_int_equal(err->status, st);
+    assert_string_equal(err->path, "t.csv");
+    ecg_text_printf(out, "!%d %s", (int)err->line, err->msg);
+}
+
+static char *digest_by(const void *bytes, size_t len, const ecg_csv_path *path, size_t window)
 {
     ecg_text out = {0};
     ecg_csv *t;
     ecg_err err = {0};
-    ecg_status st = ecg_csv_open_bytes(&t, bytes, len, "t.csv", &err);
-    for (int i = 0; !st && i < ecg_csv_columns(t); i++)
-        ecg_text_printf(&out, "%s%s", i ? "|" : "", ecg_csv_name(t, i));
+    ecg_status st = ecg_csv_open_tuned(&t, bytes, len, "t.csv", path, window, &err);
+    if (!st)
+        add_names(&out, t);
     for (bool more = true; !st && more;) {
-        ecg_text_puts(&out, ";");
         st = ecg_csv_next(t, &more, &err);
-        for (int i = 0; !st && more && i < ecg_csv_columns(t); i++) {
-            const ecg_field f = ecg_csv_field(t, i);
-            ecg_text_puts(&out, i ? "|" : "");
-            ecg_text_add(&out, f.at, f.len);
+        if (!st && more) {
+            add_row(&out, t);
+            ecg_text_puts(&out, ";");
         }
     }
+    if (st)
+        add_failure(&out, st, &err);
+    ecg_csv_close(t);
+    return out.at;
+}
+
+static char *digest(const void *bytes, size_t len)
+{
+    return digest_by(bytes, len, ecg_csv_best_path(), 256 << 10);
+}
+
+/* The same by blocks. Of every third row nothing but the last field is asked for before the others. */
+enum { SLOTS = 16 };
+typedef struct {
+    ecg_text slot[SLOTS], out;
+    int64_t rows;
+} gathered;
+
+static ecg_status take_block(void *ctx, ecg_csv *t, int slot, ecg_err *err)
+{
+    gathered *g = ctx;
+    bool more;
+    ecg_status st;
+    g->slot[slot].len = 0;
+    while (!(st = ecg_csv_next(t, &more, err)) && more) {
+        if (ecg_csv_row(t) % 3 == 0)
+            (void)ecg_csv_field(t, ecg_csv_columns(t) - 1);
+        add_row(&g->slot[slot], t);
+        ecg_text_puts(&g->slot[slot], ";");
+    }
+    return st;
+}
+
+static ecg_status merge_block(void *ctx, int slot, int64_t rows, ecg_err *err)
+{
+    (void)err;
+    gathered *g = ctx;
+    assert_true(rows >= g->rows);
+    g->rows = rows;
+    ecg_text_add(&g->out, g->slot[slot].at, g->slot[slot].len);
+    return ECG_OK;
+}
+
+/* A failure alone: of its block the rows before it were not merged. */
+static char *digest_each(const void *bytes, size_t len, size_t window, ecg_pool *pool)
+{
+    gathered g = {.rows = 0};
+    const ecg_csv_job job = {&g, take_block, merge_block};
+    ecg_csv *t;
+    ecg_err err = {0};
+    int64_t rows = 0;
+    assert_true(ecg_csv_slots(pool) <= SLOTS);
+    ecg_status st = ecg_csv_open_tuned(&t, bytes, len, "t.csv", ecg_csv_best_path(), window, &err);
+    if (!st) {
+        add_names(&g.out, t);
+        st = ecg_csv_each(t, &rows, &job, "t", pool, NULL, &err);
+    }
     if (st) {
-        assert_int_equal(err.status, st);
-        assert_string_equal(err.path, "t.csv");
-        ecg_text_printf(&out, "!%d %s", (int)err.line, err.msg);
+        g.out.len = 0;
+        add_failure(&g.out, st, &err);
     }
     ecg_csv_close(t);
+    for (int i = 0; i < SLOTS; i++)
+        ecg_text_clear(&g.slot[i]);
+    return g.out.at;
+}
+
+/* Byte by byte, by the words of csv.h: what the others must agree with. */
+typedef struct {
+    const char *at, *end;
+    int64_t line;
+    int fields;
+} cursor;
+
+static bool at_line_end(const cursor *c)
+{
+    return c->at == c->end || *c->at == '\n' || (*c->at == '\r' && (c->at + 1 == c->end || c->at[1] == '\n'));
+}
+
+static void skip_line_end(cursor *c)
+{
+    c->at += c->at < c->end && *c->at == '\r';
+    c->at += c->at < c->end;
+    c->line++;
+}
+
+static bool slow_row(ecg_text *out, cursor *c)
+{
+    for (c->fields = 0;;) {
+        ecg_text_puts(out, c->fields++ ? "|" : "");
+        if (c->at < c->end && *c->at == '"') {
+            const int64_t began = c->line;
+            for (c->at++; c->at < c->end && (*c->at != '"' || (c->at + 1 < c->end && c->at[1] == '"')); c->at++) {
+                c->at += *c->at == '"';
+                c->line += *c->at == '\n';
+                ecg_text_add(out, c->at, 1);
+            }
+            if (c->at == c->end) {
+                ecg_text_printf(out, "!%d a quote begins here and is never closed", (int)began);
+                return false;
+            }
+            c->at++;
+            if (!at_line_end(c) && *c->at != ',') {
+                ecg_text_printf(out, "!%d text follows the closing quote of field %d", (int)c->line, c->fields);
+                return false;
+            }
+        }
+        for (; !at_line_end(c) && *c->at != ','; c->at++)
+            ecg_text_add(out, c->at, 1);
+        if (at_line_end(c)) {
+            skip_line_end(c);
+            return true;
+        }
+        c->at++;
+    }
+}
+
+static char *digest_slowly(const char *text, size_t len)
+{
+    ecg_text out = {0};
+    cursor c = {text, text + len, 1, 0};
+    int columns = 0;
+    if (len >= 3 && !memcmp(text, "\xef\xbb\xbf", 3))
+        c.at += 3;
+    for (;;) {
+        while (c.at < c.end && at_line_end(&c))
+            skip_line_end(&c);
+        if (c.at == c.end)
+            break;
+        const size_t before = out.len;
+        const int64_t line = c.line;
+        if (!slow_row(&out, &c)) {
+            const char *failure = strrchr(out.at + before, '!'); /* nothing of a row that fails */
+            memmove(out.at + before, failure, strlen(failure) + 1);
+            return out.at;
+        }
+        if (columns && c.fields != columns) {
+            out.len = before;
+            ecg_text_printf(&out, "!%d %d fields, the header has %d", (int)line, c.fields, columns);
+            return out.at;
+        }
+        columns = c.fields;
+        ecg_text_puts(&out, ";");
+    }
+    if (!columns)
+        ecg_text_puts(&out, "!1 no header row");
     return out.at;
 }
 
@@ -105,15 +267,175 @@ static void rows_and_refusals(void **state)
         const size_t len = strlen(cases[i].text);
         size_t packed_len;
         uint8_t *packed = gz(cases[i].text, len, &packed_len);
-        char *plain = digest(cases[i].text, len), *same = digest(packed, packed_len);
-        if (strcmp(plain, cases[i].want) || strcmp(same, plain))
+        char *plain = digest(cases[i].text, len), *unpacked = digest(packed, packed_len), *slow = digest_slowly(cases[i].text, len);
+        if (strcmp(plain, cases[i].want) || strcmp(unpacked, plain) || strcmp(slow, plain))
             print_error("%s\n", cases[i].why);
         assert_string_equal(plain, cases[i].want);
-        assert_string_equal(same, cases[i].want);
+        assert_string_equal(unpacked, cases[i].want);
+        assert_string_equal(slow, cases[i].want);
         free(plain);
-        free(same);
+        free(unpacked);
+        free(slow);
         free(packed);
     }
+}
+
+/* Mostly tables; every fourth has one byte that may break it. */
+static void make_table(ecg_text *out, ecg_rng *rng)
+{
+    static const char letters[] = "ab0.-\r \"x,\n";
+    const uint32_t columns = 1 + ecg_rng_below(rng, 20), rows = ecg_rng_below(rng, 40), quoted = ecg_rng_below(rng, 3) * 4, longest = 1 + ecg_rng_below(rng, 30);
+    const char *end = ecg_rng_below(rng, 2) ? "\n" : "\r\n";
+    out->len = 0;
+    ecg_text_puts(out, ecg_rng_below(rng, 4) ? "" : "\xef\xbb\xbf");
+    for (uint32_t r = 0; r <= rows; r++) {
+        for (uint32_t f = 0; f < columns; f++) {
+            const bool quotes = ecg_rng_below(rng, 10) < quoted;
+            ecg_text_puts(out, f ? "," : "");
+            ecg_text_puts(out, quotes ? "\"" : "");
+            for (uint32_t n = ecg_rng_below(rng, longest); n > 0; n--) {
+                const char c = letters[ecg_rng_below(rng, quotes ? 11 : 7)];
+                ecg_text_add(out, c == '"' ? "\"\"" : &c, c == '"' ? 2 : 1);
+            }
+            ecg_text_puts(out, quotes ? "\"" : !longest || ecg_rng_below(rng, 9) ? "" : "y\""); /* a quote that is a letter */
+        }
+        ecg_text_puts(out, end);
+        if (!ecg_rng_below(rng, 6))
+            ecg_text_puts(out, end);
+    }
+    if (!ecg_rng_below(rng, 3) && out->len)
+        out->len--;
+    if (!ecg_rng_below(rng, 4) && out->len)
+        out->at[ecg_rng_below(rng, (uint32_t)out->len)] = letters[ecg_rng_below(rng, 11)];
+}
+
+static void same(const char *how, uint32_t table, char *got, const char *want)
+{
+    if (strcmp(got, want))
+        print_error("table %u, %s:\n%s\nwanted:\n%s\n", table, how, got, want);
+    assert_string_equal(got, want);
+    free(got);
+}
+
+/* The plain path, those of this CPU, and blocks on one, two and five threads, at windows of any size. */
+static void all_paths_agree(void **state)
+{
+    (void)state;
+    ecg_rng rng;
+    ecg_rng_open(&rng, 4, 0, 11, 0, 0);
+    ecg_text text = {0};
+    ecg_pool *pool[3] = {NULL, ecg_pool_new(2), ecg_pool_new(5)};
+    int failures = 0;
+    for (uint32_t i = 0; i < 1500; i++) {
+        make_table(&text, &rng);
+        char *want = digest_slowly(text.at, text.len);
+        const char *failure = strchr(want, '!');
+        failures += failure != NULL;
+        size_t packed_len;
+        uint8_t *packed = gz(text.at, text.len, &packed_len);
+        for (int p = 0; p < ECG_CSV_PATHS; p++)
+            if (ecg_csv_paths[p].runs_here())
+                same(ecg_csv_paths[p].name, i, digest_by(text.at, text.len, &ecg_csv_paths[p], 64 * (1 + ecg_rng_below(&rng, 20))), want);
+        for (int p = 0; p < 3; p++) {
+            const size_t window = 64 * (1 + ecg_rng_below(&rng, 8));
+            same("blocks", i, digest_each(text.at, text.len, window, pool[p]), failure ? failure : want);
+            same("blocks of gzip", i, digest_each(packed, packed_len, window, pool[p]), failure ? failure : want);
+        }
+        free(packed);
+        free(want);
+    }
+    assert_in_range(failures, 100, 1400);
+    for (int p = 0; p < 3; p++)
+        ecg_pool_free(pool[p]);
+    ecg_text_clear(&text);
+}
+
+/* Bits of every byte value at every place, against the words of csv_mask.h. */
+static void bits_of_all_bytes(void **state)
+{
+    (void)state;
+    enum { WORDS = 5 };
+    char text[WORDS * 64];
+    ecg_rng rng;
+    ecg_rng_open(&rng, 4, 0, 12, 0, 0);
+    for (int round = 0; round < 300; round++) {
+        for (int i = 0; i < WORDS * 64; i++)
+            text[i] = round % 3 ? (char)ecg_rng_below(&rng, 256) : "\n,\"\x0b-!\x8a\xac\xa2"[ecg_rng_below(&rng, 9)];
+        for (int p = 0; p < ECG_CSV_PATHS; p++) {
+            if (!ecg_csv_paths[p].runs_here())
+                continue;
+            ecg_csv_mask m[WORDS];
+            ecg_csv_paths[p].classify(m, text, WORDS);
+            for (int i = 0; i < WORDS * 64; i++) {
+                assert_int_equal(m[i / 64].newline >> i % 64 & 1, text[i] == '\n');
+                assert_int_equal(m[i / 64].comma >> i % 64 & 1, text[i] == ',');
+                assert_int_equal(m[i / 64].quote >> i % 64 & 1, text[i] == '"');
+            }
+            for (size_t at = 0; at < WORDS * 64; at++) {
+                int commas = 0, found = 0;
+                bool quotes = false, quote = false;
+                size_t end = at;
+                for (; end < WORDS * 64 && text[end] != '\n'; end++) {
+                    found += text[end] == ',';
+                    quote |= text[end] == '"';
+                }
+                assert_int_equal(ecg_csv_paths[p].row_end(m, WORDS, at, &commas, &quotes), end);
+                assert_int_equal(commas, found);
+                assert_int_equal(quotes, quote);
+            }
+        }
+    }
+}
+
+/* A failure of the threads' own functions, and a stop, end the pass. */
+static ecg_status take_until_seven(void *ctx, ecg_csv *t, int slot, ecg_err *err)
+{
+    (void)ctx;
+    (void)slot;
+    bool more;
+    int64_t n;
+    ecg_status st;
+    while (!(st = ecg_csv_next(t, &more, err)) && more)
+        if ((st = ecg_csv_i64(t, 0, &n, err)))
+            return st;
+    return st;
+}
+
+static ecg_status merge_nothing(void *ctx, int slot, int64_t rows, ecg_err *err)
+{
+    (void)slot;
+    (void)rows;
+    return *(bool *)ctx ? ecg_fail(err, ECG_EREFUSED, "enough") : ECG_OK;
+}
+
+static void the_first_failure_in_the_file(void **state)
+{
+    (void)state;
+    ecg_text text = {0};
+    ecg_text_puts(&text, "n,text\n");
+    for (int i = 0; i < 20000; i++)
+        ecg_text_printf(&text, "%d%s,\"a\nb\"\n", i, i > 15000 ? "x" : "");
+    const volatile sig_atomic_t stop = 1;
+    const ecg_watch stopped = {.stop = &stop};
+    for (int threads = 1; threads <= 5; threads += 2) {
+        ecg_pool *pool = threads > 1 ? ecg_pool_new(threads) : NULL;
+        for (int how = 0; how < 3; how++) {
+            bool refuse = how == 1;
+            const ecg_csv_job job = {&refuse, take_until_seven, merge_nothing};
+            ecg_csv *t;
+            ecg_err err = {0};
+            int64_t rows = 0;
+            assert_int_equal(ecg_csv_open_tuned(&t, text.at, text.len, "t.csv", ecg_csv_best_path(), 1024, &err), ECG_OK);
+            const ecg_status st = ecg_csv_each(t, &rows, &job, "t", pool, how == 2 ? &stopped : NULL, &err);
+            assert_int_equal(st, how == 0 ? ECG_EDATA : how == 1 ? ECG_EREFUSED : ECG_EINTR);
+            assert_string_equal(err.msg, how == 0 ? "n: \"15001x\" is not a whole number" : how == 1 ? "enough" : "interrupted after 0 rows: t");
+            assert_int_equal(err.line, how == 0 ? 2 + 2 * 15001 : 0);
+            assert_int_equal(err.column, how == 0);
+            ecg_csv_close(t);
+        }
+        ecg_pool_free(pool);
+    }
+    ecg_text_clear(&text);
 }
 
 /* Rows and quotes meet every boundary of the reader's window: 3 MB with fields of growing length. */
@@ -212,6 +534,17 @@ static void damaged_gzip_is_named(void **state)
             assert_int_equal(rows, 20000);
         }
         ecg_csv_close(t);
+        ecg_pool *pool = ecg_pool_new(2);
+        bool go_on = false;
+        const ecg_csv_job job = {&go_on, take_until_seven, merge_nothing};
+        ecg_err other = {0};
+        int64_t count = 0;
+        assert_int_equal(ecg_csv_open_bytes(&t, bad, n, "t.csv.gz", &other), ECG_OK);
+        assert_int_equal(ecg_csv_each(t, &count, &job, "t", pool, NULL, &other), st);
+        assert_string_equal(other.msg, err.msg);
+        assert_int_equal(other.line, err.line);
+        ecg_csv_close(t);
+        ecg_pool_free(pool);
     }
     free(packed);
     free(bad);
@@ -411,6 +744,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_and_refusals),
+        cmocka_unit_test(bits_of_all_bytes),
+        cmocka_unit_test(all_paths_agree),
+        cmocka_unit_test(the_first_failure_in_the_file),
         cmocka_unit_test(long_tables_in_pieces),
         cmocka_unit_test(damaged_gzip_is_named),
         cmocka_unit_test(a_row_has_a_bound),
