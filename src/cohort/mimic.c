@@ -22,16 +22,37 @@ enum { FOLDS = 20, MIN_COUNT = 40, MIN_LABS = 40, FAMILIES = 4, MOST_SETS = 2 + 
 static const char *const roles_published = "train:0-17,validation:18,test:19", *const roles_synthetic = "train:0-13,validation:14-15,test:16-19";
 
 /* truth/manifest.json of the generator: {"synthetic": true, ...} */
-static bool is_synthetic(const char *folder)
+static bool is_generated(const char *folder)
 {
     char path[600];
-    if (!folder)
-        return false;
     snprintf(path, sizeof path, "%.511s/truth/manifest.json", folder);
+    if (!ecg_is_file(path))
+        return false;
     json_t *manifest = json_load_file(path, 0, NULL);
     const bool synthetic = json_is_true(json_object_get(manifest, "synthetic"));
     json_decref(manifest);
     return synthetic;
+}
+
+/* One table out of a generated hospital is enough, whatever folder was named: its own folder and those above it are looked at. */
+static bool is_synthetic(const ecg_mimic_tables *tables)
+{
+    enum { LEVELS = 4 };
+    for (int t = 0; t < ECG_TABLES; t++) {
+        char folder[512];
+        memcpy(folder, tables->path[t], sizeof folder);
+        for (int level = 0; level < LEVELS; level++) {
+            char *slash = strrchr(folder, '/');
+            if (!slash)
+                break;
+            *slash = 0;
+            if (is_generated(folder))
+                return true;
+        }
+        if (tables->path[t][0] && tables->path[t][0] != '/' && is_generated("."))
+            return true;
+    }
+    return false;
 }
 
 /* ---- folds and stays ------------------------------------------------------------------------------------------------------------------ */
@@ -384,9 +405,10 @@ static ecg_status fill(work *w, const ecg_build_options *o, ecg_pool *pool, cons
 
 static ecg_status build(work *w, ecg_build_result *out, const ecg_build_options *o, ecg_pool *pool, const ecg_watch *watch, ecg_err *err)
 {
-    ecg_status st = ecg_roles_parse(&w->roles, o->roles ? o->roles : out->synthetic ? roles_synthetic : roles_published, err);
+    ecg_status st = ecg_modules_find(&w->tables, &o->from, err);
+    out->synthetic = !st && is_synthetic(&w->tables);
     if (!st)
-        st = ecg_modules_find(&w->tables, &o->from, err);
+        st = ecg_roles_parse(&w->roles, o->roles ? o->roles : out->synthetic ? roles_synthetic : roles_published, err);
     if (!st)
         st = ecg_modules_say(&w->tables, o, watch, err);
     if (!st)
@@ -412,7 +434,7 @@ static ecg_status build(work *w, ecg_build_result *out, const ecg_build_options 
 
 ecg_status ecg_cohort_build_mimic(ecg_build_result *out, const ecg_build_options *o, ecg_pool *pool, const ecg_watch *watch, ecg_err *err)
 {
-    *out = (ecg_build_result){.synthetic = is_synthetic(o->from.mimic)};
+    *out = (ecg_build_result){0};
     work *w = calloc(1, sizeof *w);
     if (!w)
         return ecg_fail(err, ECG_ENOMEM, "no memory for a cohort");

@@ -134,23 +134,45 @@ static ecg_status place_of_recordings(ecg_mimic_tables *out, const char *named, 
     return ECG_OK;
 }
 
+static ecg_status take_archive(ecg_mimic_tables *out, const char *path, ecg_err *err)
+{
+    if (strlen(path) >= sizeof out->ecg)
+        return ecg_fail(err, ECG_EARG, "a path of %zu bytes", strlen(path));
+    out->zipped = true;
+    memcpy(out->ecg, path, strlen(path) + 1);
+    memcpy(out->path[ECG_T_RECORDS], path, strlen(path) + 1);
+    return ECG_OK;
+}
+
+/* The released archive as it is downloaded; it counts where nobody has unpacked it. */
+static ecg_status find_archive(ecg_mimic_tables *out, const char *folder, ecg_err *err)
+{
+    ecg_table_search found = {.name = "mimic-iv-ecg*.zip"};
+    ecg_status st = ecg_tables_search(&found, 1, folder, err);
+    if (st || !found.first[0])
+        return st;
+    if (found.second[0])
+        return ecg_fail_at(err, ECG_EDATA, found.first, 0, 0, "also %.180s: which one is meant (--ecg)", found.second);
+    return take_archive(out, found.first, err);
+}
+
 static ecg_status find_ecg(ecg_mimic_tables *out, const ecg_build_sources *from, ecg_err *err)
 {
-    if (from->ecg && ecg_is_file(from->ecg)) {
-        out->zipped = true;
-        if ((size_t)snprintf(out->path[ECG_T_RECORDS], sizeof out->path[ECG_T_RECORDS], "%s", from->ecg) >= sizeof out->path[ECG_T_RECORDS])
-            return ecg_fail(err, ECG_EARG, "a path of %zu bytes", strlen(from->ecg));
-        memcpy(out->ecg, out->path[ECG_T_RECORDS], sizeof out->ecg);
-        return ECG_OK;
-    }
+    if (from->ecg && ecg_is_file(from->ecg))
+        return take_archive(out, from->ecg, err);
     ecg_status st = ECG_OK;
     if (from->ecg) {
         st = find_named(out, from->ecg, ECG, err);
+        if (st == ECG_EIO && ecg_is_folder(from->ecg) && !find_archive(out, from->ecg, NULL) && out->zipped)
+            return ECG_OK;
         if (st == ECG_EIO && ecg_is_folder(from->ecg) && out->path[ECG_T_RESULTS][0]) /* the published table lists the recordings, too */
             st = ECG_OK;
-    } else if (from->mimic)
+    } else if (from->mimic) {
         st = search_module(out, from->mimic, ECG, NULL, err);
-    return st ? st : place_of_recordings(out, from->ecg, err);
+        if (!st && !out->path[ECG_T_RECORDS][0])
+            st = find_archive(out, from->mimic, err);
+    }
+    return st || out->zipped ? st : place_of_recordings(out, from->ecg, err);
 }
 
 static ecg_status find_icd(ecg_mimic_tables *out, const ecg_build_sources *from, ecg_err *err)

@@ -2,6 +2,7 @@
 #include "cohort/tables.h"
 
 #include <dirent.h>
+#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,33 +24,40 @@ static bool is_skipped(const char *folder)
     return folder[0] == '.' || (folder[0] == 'p' && folder[1] && strspn(folder + 1, "0123456789") == strlen(folder + 1));
 }
 
+static void take_file(ecg_table_search *s, const char *folder, const char *name, const char *ending)
+{
+    char path[PATH];
+    if ((size_t)snprintf(path, sizeof path, "%s/%s%s", folder, name, ending) >= sizeof path || !ecg_is_file(path))
+        return;
+    if (!s->first[0])
+        memcpy(s->first, path, sizeof path);
+    else if (!s->second[0])
+        memcpy(s->second, path, sizeof path);
+}
+
 static void take(ecg_table_search *s, const char *folder)
 {
-    static const char *const ending[] = {"", ".gz"};
     const char *slash = strrchr(folder, '/');
     if (s->parent && strcmp(slash ? slash + 1 : folder, s->parent))
         return;
-    for (size_t e = 0; e < sizeof ending / sizeof *ending; e++) {
-        char path[PATH];
-        if ((size_t)snprintf(path, sizeof path, "%s/%s%s", folder, s->name, ending[e]) >= sizeof path || !ecg_is_file(path))
-            continue;
-        if (!s->first[0])
-            memcpy(s->first, path, sizeof path);
-        else if (!s->second[0])
-            memcpy(s->second, path, sizeof path);
-    }
+    take_file(s, folder, s->name, "");
+    take_file(s, folder, s->name, ".gz");
 }
 
 static void look(ecg_table_search *s, int tables, const char *folder, int depth)
 {
     for (int t = 0; t < tables; t++)
-        take(&s[t], folder);
+        if (!strchr(s[t].name, '*'))
+            take(&s[t], folder);
     if (depth == DEPTH)
         return;
     struct dirent **list;
     const int n = scandir(folder, &list, NULL, alphasort);
     for (int i = 0; i < n; i++) {
         char path[PATH];
+        for (int t = 0; t < tables; t++)
+            if (strchr(s[t].name, '*') && !fnmatch(s[t].name, list[i]->d_name, 0))
+                take_file(&s[t], folder, list[i]->d_name, "");
         if (!is_skipped(list[i]->d_name) && (size_t)snprintf(path, sizeof path, "%s/%s", folder, list[i]->d_name) < sizeof path && ecg_is_folder(path))
             look(s, tables, path, depth + 1);
         free(list[i]);

@@ -7,7 +7,8 @@
 
 /* Where tables were found: one walk for all of them. */
 typedef struct {
-    const char *parent, *name; /* the folder a table must lie in ("hosp", "ed"; NULL: any) and what it is called, with or without .gz */
+    const char *parent, *name; /* the folder a table must lie in ("hosp", "ed"; NULL: any) and what it is called, with or without .gz; or
+                                * any folder and a pattern with an asterisk, without .gz */
     char first[512], second[512]; /* "": not found, found once */
 } ecg_table_search;
 
