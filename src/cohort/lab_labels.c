@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cohort/labs.h"
+
 enum {
     PAPER_ROWS = 200,   /* usable rows of a test, over the whole table and not only near a recording */
     PAPER_COUNT = 10    /* zeros and ones of a label in validation and in test */
@@ -69,26 +71,12 @@ typedef struct {
     int n;
 } findings;
 
-/* The first row of the patient at or after a moment; rows are in order of time. */
-static int64_t first_at(const ecg_lab_rows *l, int32_t patient, int64_t time)
-{
-    int64_t low = l->first[patient], high = l->first[patient + 1];
-    while (low < high) {
-        const int64_t middle = low + (high - low) / 2;
-        if (l->row[middle].time < time)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
 /* Rows without a certain class say nothing, however near they are; equal distances: the first in the file. */
 static void find_classes(findings *found, const ecg_lab_rows *l, const ecg_visit *v, const window *w, const ecg_lab_choice *how)
 {
     while (found->n)
         found->of[found->test[--found->n]] = (finding){.nearest = ECG_LAB_UNKNOWN};
-    for (int64_t k = first_at(l, v->patient, v->time - w->before); k < l->first[v->patient + 1] && l->row[k].time <= v->time + w->after; k++) {
+    for (int64_t k = ecg_lab_first_at(l, v->patient, v->time - w->before); k < l->first[v->patient + 1] && l->row[k].time <= v->time + w->after; k++) {
         const ecg_lab_row *r = &l->row[k];
         const ecg_lab_group *g = &l->group[l->item[r->item].group];
         if (!r->for_labels || l->label_group[g->test] != l->item[r->item].group || (how->paper && g->usable < PAPER_ROWS))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * labs.h: laboratory findings of a cohort: statistics as columns (docs/cohort.md 2), abnormalities as labels (docs/cohort.md 3). */
+ * labs.h: laboratory rows as columns: nine statistics of 45 tests (docs/cohort.md 2). Labels are in lab_labels.h. */
 #ifndef ECG_COHORT_LABS_H
 #define ECG_COHORT_LABS_H
 
@@ -9,8 +9,7 @@
 /* table (n, ECG_COLUMNS): the laboratory columns. */
 ecg_status ecg_labs_features(float *table, const ecg_lab_rows *l, const ecg_visits *v, ecg_err *err);
 
-/* The set `labs`: role (n) is the role of each recording, -1 for none. A label is kept with at least min_labs positives and negatives in training and a
- * quarter of it (rounded down) in validation. table->n may be 0 afterwards; label (n, K) is malloc'ed. */
-ecg_status ecg_labs_labels(ecg_label_table *table, int8_t **label, const ecg_lab_rows *l, const ecg_visits *v, const int8_t *role, int64_t min_labs, ecg_err *err);
+/* The patient's first row at or after a moment, first[patient + 1] if there is none: where a window begins. */
+int64_t ecg_lab_first_at(const ecg_lab_rows *l, int32_t patient, int64_t time);
 
 #endif
