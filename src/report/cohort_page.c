@@ -72,7 +72,8 @@ static void put_figure(ecg_text *to, const char *what, int64_t n, const char *mo
 static void put_head(ecg_text *to, const ecg_cohort *c, const ecg_cohort_summary *s)
 {
     const ecg_contract *k = &c->contract;
-    char more[96], stays[64];
+    char more[96];
+    ecg_text first = {0};
     int labels = 0;
     for (int t = 0; t < k->sets; t++)
         labels += k->table[t].n;
@@ -83,8 +84,10 @@ static void put_head(ecg_text *to, const ecg_cohort *c, const ecg_cohort_summary
     ecg_text_puts(to, "<dl class=\"figures\">\n");
     put_figure(to, "Records", s->records, more);
     put_figure(to, "Patients", s->patients, s->patients_in_two_folds ? "some in more than one fold" : "each in one fold");
-    snprintf(stays, sizeof stays, "first records of a stay: %" PRId64, s->first_in_stay);
-    put_figure(to, "Stays", s->stays, stays);
+    ecg_text_puts(&first, "first records of a stay: ");
+    ecg_html_count(&first, s->first_in_stay);
+    put_figure(to, "Stays", s->stays, first.at ? first.at : "");
+    ecg_text_clear(&first);
     snprintf(more, sizeof more, "in %d set%s", k->sets, k->sets == 1 ? "" : "s");
     put_figure(to, "Labels", labels, more);
     put_figure(to, "Tabular columns", k->columns, "raw values");
