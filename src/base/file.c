@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -105,12 +106,14 @@ void ecg_bytes_free(ecg_bytes *b)
 struct ecg_file {
     int fd;
     int64_t at;   /* bytes so far, those in the buffer included */
+    int64_t found; /* of an earlier attempt; -1: not a file of several attempts */
     size_t held;  /* in the buffer */
     char path[512], temporary[560];
     uint8_t buffer[BUFFER];
 };
 
-ecg_status ecg_file_create(ecg_file **out, const char *path, ecg_err *err)
+/* Room for a file that will have that name, not opened yet. */
+static ecg_status new_file(ecg_file **out, const char *path, ecg_err *err)
 {
     *out = NULL;
     ecg_file *f = malloc(sizeof *f);
@@ -118,6 +121,7 @@ ecg_status ecg_file_create(ecg_file **out, const char *path, ecg_err *err)
         return ecg_fail_at(err, ECG_ENOMEM, path, 0, 0, "out of memory");
     f->at = 0;
     f->held = 0;
+    f->found = -1;
     if ((size_t)snprintf(f->path, sizeof f->path, "%s", path) >= sizeof f->path) {
         free(f);
         return ecg_fail_at(err, ECG_EARG, path, 0, 0, "a path of over 511 bytes");
@@ -126,13 +130,54 @@ ecg_status ecg_file_create(ecg_file **out, const char *path, ecg_err *err)
         free(f);
         return ecg_fail_at(err, ECG_EIO, path, 0, 0, "a folder, not a file");
     }
+    *out = f;
+    return ECG_OK;
+}
+
+ecg_status ecg_file_create(ecg_file **out, const char *path, ecg_err *err)
+{
+    ecg_file *f;
+    ecg_status st = new_file(&f, path, err);
+    *out = NULL;
+    if (st)
+        return st;
     snprintf(f->temporary, sizeof f->temporary, "%s.tmp.%ld", path, (long)getpid());
     f->fd = open(f->temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (f->fd < 0) {
-        const ecg_status st = ecg_fail_errno(err, path, "cannot create");
+        st = ecg_fail_errno(err, path, "cannot create");
         free(f);
         return st;
     }
+    *out = f;
+    return ECG_OK;
+}
+
+ecg_status ecg_file_create_part(ecg_file **out, const char *path, ecg_err *err)
+{
+    ecg_file *f;
+    struct stat opened, named;
+    ecg_status st = new_file(&f, path, err);
+    *out = NULL;
+    if (st)
+        return st;
+    snprintf(f->temporary, sizeof f->temporary, "%s.part", path);
+    f->fd = open(f->temporary, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (f->fd < 0) {
+        st = ecg_fail_errno(err, path, "cannot create");
+        free(f);
+        return st;
+    }
+    /* whoever held it may have given it its name between open and lock */
+    if (flock(f->fd, LOCK_EX | LOCK_NB) || fstat(f->fd, &opened) || stat(f->temporary, &named) || opened.st_ino != named.st_ino)
+        st = ecg_fail_at(err, ECG_EIO, f->temporary, 0, 0, "another process is writing it");
+    else if (!S_ISREG(opened.st_mode))
+        st = ecg_fail_at(err, ECG_EIO, f->temporary, 0, 0, "not a regular file");
+    if (st) {
+        close(f->fd);
+        free(f);
+        return st;
+    }
+    f->found = opened.st_size;
     *out = f;
     return ECG_OK;
 }
@@ -151,7 +196,7 @@ static ecg_status put(ecg_file *f, const uint8_t *bytes, size_t len, ecg_err *er
     return ECG_OK;
 }
 
-static ecg_status flush(ecg_file *f, ecg_err *err)
+ecg_status ecg_file_flush(ecg_file *f, ecg_err *err)
 {
     const ecg_status st = put(f, f->buffer, f->held, err);
     if (!st)
@@ -162,7 +207,7 @@ static ecg_status flush(ecg_file *f, ecg_err *err)
 ecg_status ecg_file_write(ecg_file *f, const void *bytes, size_t len, ecg_err *err)
 {
     if (f->held + len > BUFFER) {
-        const ecg_status st = flush(f, err);
+        const ecg_status st = ecg_file_flush(f, err);
         if (st)
             return st;
     }
@@ -180,7 +225,7 @@ ecg_status ecg_file_write(ecg_file *f, const void *bytes, size_t len, ecg_err *e
 
 ecg_status ecg_file_write_at(ecg_file *f, int64_t at, const void *bytes, size_t len, ecg_err *err)
 {
-    const ecg_status st = flush(f, err);
+    const ecg_status st = ecg_file_flush(f, err);
     if (st)
         return st;
     const uint8_t *from = bytes;
@@ -202,17 +247,32 @@ int64_t ecg_file_at(const ecg_file *f)
     return f->at;
 }
 
+int64_t ecg_file_found(const ecg_file *f)
+{
+    return f->found < 0 ? 0 : f->found;
+}
+
+ecg_status ecg_file_go_on(ecg_file *f, int64_t bytes, ecg_err *err)
+{
+    ecg_status st = ecg_file_flush(f, err);
+    if (!st && (ftruncate(f->fd, f->at + bytes) || lseek(f->fd, f->at + bytes, SEEK_SET) < 0))
+        st = ecg_fail_errno(err, f->path, "cannot write");
+    f->at += st ? 0 : bytes;
+    return st;
+}
+
 ecg_status ecg_file_commit(ecg_file *f, ecg_err *err)
 {
-    ecg_status st = flush(f, err);
-    if (!st && fsync(f->fd))
+    ecg_status st = ecg_file_flush(f, err);
+    if (!st && f->found >= 0 && ftruncate(f->fd, f->at))
         st = ecg_fail_errno(err, f->path, "cannot write");
-    if (close(f->fd) && !st)
+    if (!st && fsync(f->fd))
         st = ecg_fail_errno(err, f->path, "cannot write");
     if (!st && rename(f->temporary, f->path))
         st = ecg_fail_errno(err, f->path, "cannot rename into place");
-    if (st)
+    if (st && f->found < 0)
         unlink(f->temporary);
+    close(f->fd); /* last, as it holds the lock; fsync has said what there was to say */
     free(f);
     return st;
 }
@@ -221,8 +281,17 @@ void ecg_file_abort(ecg_file *f)
 {
     if (!f)
         return;
-    close(f->fd);
     unlink(f->temporary);
+    close(f->fd);
+    free(f);
+}
+
+void ecg_file_keep(ecg_file *f)
+{
+    if (!f)
+        return;
+    ecg_file_flush(f, NULL);
+    close(f->fd);
     free(f);
 }
 

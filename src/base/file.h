@@ -23,6 +23,14 @@ int64_t ecg_file_at(const ecg_file *f);                                         
 ecg_status ecg_file_commit(ecg_file *f, ecg_err *err); /* flush, fsync, rename; f is gone either way */
 void ecg_file_abort(ecg_file *f);                      /* nothing is left; NULL is fine */
 
+/* A file that may take several attempts lies beside its name as NAME.part, locked: a second process is refused. What an earlier attempt left is
+ * there until it is overwritten or cut. */
+ecg_status ecg_file_create_part(ecg_file **out, const char *path, ecg_err *err);
+int64_t ecg_file_found(const ecg_file *f);                           /* bytes that were there */
+ecg_status ecg_file_go_on(ecg_file *f, int64_t bytes, ecg_err *err); /* the next ones are there already; what lies behind them is cut */
+ecg_status ecg_file_flush(ecg_file *f, ecg_err *err);                /* to the system: they survive the end of the process */
+void ecg_file_keep(ecg_file *f);                                     /* closes it, NAME.part stays */
+
 ecg_status ecg_file_write_whole(const char *path, const void *bytes, size_t len, ecg_err *err);
 ecg_status ecg_make_folders(const char *path, ecg_err *err); /* mkdir -p */
 bool ecg_is_folder(const char *path);

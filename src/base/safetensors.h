@@ -52,4 +52,11 @@ ecg_status ecg_tensorsw_put(ecg_tensorsw *w, const char *name, ecg_dtype dtype, 
 ecg_status ecg_tensorsw_commit(ecg_tensorsw *w, ecg_err *err); /* w is gone either way */
 void ecg_tensorsw_abort(ecg_tensorsw *w);
 
+/* A file of several attempts (PATH.part, see file.h), whose first tensor is long in coming. */
+ecg_status ecg_tensorsw_create_part(ecg_tensorsw **out, const char *path, size_t reserve, ecg_err *err);
+size_t ecg_tensorsw_found(const ecg_tensorsw *w, size_t *at); /* bytes of an earlier attempt behind the header, and where they begin */
+ecg_status ecg_tensorsw_go_on(ecg_tensorsw *w, size_t bytes, ecg_err *err); /* the tensor that was begun has so many already; the rest is cut */
+ecg_status ecg_tensorsw_flush(ecg_tensorsw *w, ecg_err *err);
+void ecg_tensorsw_keep(ecg_tensorsw *w); /* as abort, but PATH.part stays */
+
 #endif

@@ -13,6 +13,7 @@ struct ecg_tensorsw {
     ecg_file *file;
     size_t reserve;   /* bytes before the data: length, JSON and spaces; a multiple of PAGE, so that mapped data are aligned */
     bool begun;       /* the reserve is in the file */
+    bool part;        /* a file of several attempts: it outlives a commit that fails */
     json_t *header, *meta;
     size_t meta_bytes;
     int paddings;
@@ -24,7 +25,7 @@ struct ecg_tensorsw {
     size_t begin, written, expected; /* expected 0: the first dim decides, if it is -1 */
 };
 
-ecg_status ecg_tensorsw_create(ecg_tensorsw **out, const char *path, size_t reserve, ecg_err *err)
+static ecg_status create(ecg_tensorsw **out, const char *path, size_t reserve, ecg_status (*open)(ecg_file **, const char *, ecg_err *), ecg_err *err)
 {
     *out = NULL;
     ecg_tensorsw *w = calloc(1, sizeof *w);
@@ -37,13 +38,26 @@ ecg_status ecg_tensorsw_create(ecg_tensorsw **out, const char *path, size_t rese
     if (!w->header || !w->meta || json_object_set(w->header, "__metadata__", w->meta))
         st = ecg_fail(err, ECG_ENOMEM, "out of memory for a file of tensors");
     if (!st)
-        st = ecg_file_create(&w->file, path, err);
+        st = open(&w->file, path, err);
     if (st) {
         ecg_tensorsw_abort(w);
         return st;
     }
     *out = w;
     return ECG_OK;
+}
+
+ecg_status ecg_tensorsw_create(ecg_tensorsw **out, const char *path, size_t reserve, ecg_err *err)
+{
+    return create(out, path, reserve, ecg_file_create, err);
+}
+
+ecg_status ecg_tensorsw_create_part(ecg_tensorsw **out, const char *path, size_t reserve, ecg_err *err)
+{
+    const ecg_status st = create(out, path, reserve, ecg_file_create_part, err);
+    if (!st)
+        (*out)->part = true;
+    return st;
 }
 
 ecg_status ecg_tensorsw_meta(ecg_tensorsw *w, const char *key, const char *value, ecg_err *err)
@@ -185,8 +199,39 @@ ecg_status ecg_tensorsw_commit(ecg_tensorsw *w, ecg_err *err)
         st = ecg_file_commit(w->file, err);
         w->file = NULL;
     }
-    ecg_tensorsw_abort(w);
+    if (st && w->part)
+        ecg_tensorsw_keep(w);
+    else
+        ecg_tensorsw_abort(w);
     return st;
+}
+
+size_t ecg_tensorsw_found(const ecg_tensorsw *w, size_t *at)
+{
+    const size_t found = (size_t)ecg_file_found(w->file);
+    *at = w->reserve;
+    return found > w->reserve ? found - w->reserve : 0;
+}
+
+ecg_status ecg_tensorsw_go_on(ecg_tensorsw *w, size_t bytes, ecg_err *err)
+{
+    const ecg_status st = ecg_file_go_on(w->file, (int64_t)bytes, err);
+    w->written += st ? 0 : bytes;
+    return st;
+}
+
+ecg_status ecg_tensorsw_flush(ecg_tensorsw *w, ecg_err *err)
+{
+    return ecg_file_flush(w->file, err);
+}
+
+void ecg_tensorsw_keep(ecg_tensorsw *w)
+{
+    if (!w)
+        return;
+    ecg_file_keep(w->file);
+    w->file = NULL;
+    ecg_tensorsw_abort(w);
 }
 
 void ecg_tensorsw_abort(ecg_tensorsw *w)

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/text.h"
 
@@ -299,6 +300,11 @@ struct ecg_cohort_builder {
     ecg_cohort_row *row; /* (n) */
     int64_t n, room;
     ecg_sha256 data;     /* of every tensor in the order of writing: it names the content */
+    char path[512];
+    bool found, decided; /* an earlier build left something; it is taken over or cut */
+    ecg_journal *journal; /* owned; NULL: none */
+    int64_t saved;       /* rows that the journal may speak of */
+    const ecg_watch *watch;
 };
 
 ecg_status ecg_cohort_create(ecg_cohort_builder **out, const char *path, const ecg_contract *signal_contract, bool waveforms, ecg_err *err)
@@ -312,9 +318,14 @@ ecg_status ecg_cohort_create(ecg_cohort_builder **out, const char *path, const e
     b->leads = signal_contract->leads;
     ecg_sha256_begin(&b->data);
     const int64_t dim[3] = {-1, b->samples, b->leads};
-    ecg_status st = ecg_tensorsw_create(&b->file, path, header_reserve, err);
-    if (!st && waveforms)
-        st = ecg_tensorsw_begin(b->file, "signal", ECG_F32, 3, dim, err);
+    snprintf(b->path, sizeof b->path, "%s", path);
+    ecg_status st = ecg_tensorsw_create_part(&b->file, path, header_reserve, err);
+    if (!st) {
+        size_t at;
+        b->found = ecg_tensorsw_found(b->file, &at) > 0;
+        if (waveforms)
+            st = ecg_tensorsw_begin(b->file, "signal", ECG_F32, 3, dim, err);
+    }
     if (st) {
         ecg_cohort_abort(b);
         return st;
@@ -323,26 +334,107 @@ ecg_status ecg_cohort_create(ecg_cohort_builder **out, const char *path, const e
     return ECG_OK;
 }
 
+static size_t signal_bytes(const ecg_cohort_builder *b)
+{
+    return b->waveforms ? (size_t)b->samples * (size_t)b->leads * sizeof(float) : 0;
+}
+
+static ecg_status make_room(ecg_cohort_builder *b, int64_t n, ecg_err *err)
+{
+    if (n <= b->room)
+        return ECG_OK;
+    const int64_t room = n > 2 * b->room ? n + 1024 : 2 * b->room;
+    ecg_cohort_row *more = realloc(b->row, (size_t)room * sizeof *more);
+    if (!more)
+        return ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " records", room);
+    b->row = more;
+    b->room = room;
+    return ECG_OK;
+}
+
 ecg_status ecg_cohort_add(ecg_cohort_builder *b, const float *signal, const ecg_cohort_row *row, ecg_err *err)
 {
-    if (b->n == b->room) {
-        const int64_t room = b->room ? b->room * 2 : 1024;
-        ecg_cohort_row *more = realloc(b->row, (size_t)room * sizeof *more);
-        if (!more)
-            return ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " records", room);
-        b->row = more;
-        b->room = room;
-    }
     if (!signal != !b->waveforms)
         return ecg_fail(err, ECG_EARG, signal ? "a recording for a cohort of tables alone" : "a row without a recording");
-    const size_t bytes = b->waveforms ? (size_t)b->samples * (size_t)b->leads * sizeof *signal : 0;
-    ecg_status st = bytes ? ecg_tensorsw_write(b->file, signal, bytes, err) : ECG_OK;
+    const size_t bytes = signal_bytes(b);
+    ecg_status st = make_room(b, b->n + 1, err);
+    if (!st && !b->decided)
+        st = ecg_cohort_start_over(b, err);
+    if (!st && bytes)
+        st = ecg_tensorsw_write(b->file, signal, bytes, err);
     if (st)
         return st;
     if (bytes)
         ecg_sha256_add(&b->data, signal, bytes);
     b->row[b->n++] = *row;
     return ECG_OK;
+}
+
+/* The digest of the signals that are there, as far as `bytes`; false: stopped. */
+static ecg_status digest_of_part(ecg_sha256 *s, const ecg_cohort_builder *b, size_t at, size_t bytes, const ecg_watch *watch, ecg_err *err)
+{
+    enum { PIECE = 1 << 24 };
+    char part[520];
+    ecg_bytes file;
+    snprintf(part, sizeof part, "%s.part", b->path);
+    ecg_status st = ecg_file_map(&file, part, err);
+    for (size_t done = 0; !st && done < bytes; done += PIECE) {
+        if (ecg_stopped(watch)) {
+            st = ecg_fail(err, ECG_EINTR, "interrupted");
+            break;
+        }
+        ecg_sha256_add(s, file.at + at + done, bytes - done < PIECE ? bytes - done : PIECE);
+        ecg_progress(watch, "looking at what is there", (double)done, (double)bytes, NULL);
+    }
+    ecg_bytes_free(&file);
+    return st;
+}
+
+ecg_status ecg_cohort_go_on(ecg_cohort_builder *b, bool *same, const ecg_cohort_row *row, int64_t n, const char *digest, const ecg_watch *watch, ecg_err *err)
+{
+    size_t at;
+    const size_t found = ecg_tensorsw_found(b->file, &at), bytes = (size_t)n * signal_bytes(b);
+    char hex[65];
+    ecg_sha256 s;
+    *same = false;
+    if (b->decided || (size_t)n > found / signal_bytes(b))
+        return ECG_OK;
+    ecg_sha256_begin(&s);
+    ecg_status st = digest_of_part(&s, b, at, bytes, watch, err);
+    if (st)
+        return st;
+    ecg_sha256 copy = s;
+    ecg_sha256_end(&copy, hex);
+    if (memcmp(hex, digest, 64))
+        return ECG_OK;
+    if ((st = make_room(b, n, err)) || (st = ecg_tensorsw_go_on(b->file, bytes, err)))
+        return st;
+    if (n)
+        memcpy(b->row, row, (size_t)n * sizeof *row);
+    b->n = b->saved = n;
+    b->data = s;
+    b->decided = *same = true;
+    return ECG_OK;
+}
+
+ecg_status ecg_cohort_start_over(ecg_cohort_builder *b, ecg_err *err)
+{
+    b->decided = true;
+    return ecg_tensorsw_go_on(b->file, 0, err);
+}
+
+ecg_status ecg_cohort_flush(ecg_cohort_builder *b, char digest[65], ecg_err *err)
+{
+    ecg_sha256 copy = b->data;
+    ecg_sha256_end(&copy, digest);
+    b->saved = b->n;
+    return ecg_tensorsw_flush(b->file, err);
+}
+
+void ecg_cohort_keep(ecg_cohort_builder *b, ecg_journal *j, const ecg_watch *watch)
+{
+    b->journal = j;
+    b->watch = watch;
 }
 
 int64_t ecg_cohort_count(const ecg_cohort_builder *b)
@@ -469,6 +561,28 @@ static ecg_status put_all(ecg_cohort_builder *b, const ecg_contract *contract, c
     return st;
 }
 
+/* What took long to read stays for the next attempt, unless this one is done. */
+static void end_build(ecg_cohort_builder *b, bool done)
+{
+    const bool keep = !done && (b->decided ? b->journal && b->saved > 0 : b->found);
+    char part[520];
+    snprintf(part, sizeof part, "%s.part", b->path);
+    if (!b->file && !keep && !done && b->decided) /* the commit failed, and the file is closed */
+        unlink(part);
+    if (keep)
+        ecg_tensorsw_keep(b->file);
+    else
+        ecg_tensorsw_abort(b->file);
+    if (keep && b->journal)
+        ecg_say(b->watch, "%s keeps the %" PRId64 " recordings that were read; the same command goes on from there", part, b->saved);
+    if (b->journal)
+        ecg_journal_close(b->journal, keep);
+    else if (done || (b->decided && !keep))
+        ecg_journal_remove(b->path);
+    free(b->row);
+    free(b);
+}
+
 ecg_status ecg_cohort_commit(ecg_cohort_builder *b, const ecg_contract *contract, const float *tabular, const int8_t *const *label,
                              const ecg_roles *roles, bool synthetic, const char *attrition_json, const char *sources_json, const char *command, ecg_err *err)
 {
@@ -480,6 +594,8 @@ ecg_status ecg_cohort_commit(ecg_cohort_builder *b, const ecg_contract *contract
                       contract->sets, b->samples, b->leads);
     if (!st)
         st = check_folds(b, err);
+    if (!st && !b->decided)
+        st = ecg_cohort_start_over(b, err);
     if (!st)
         st = put_all(b, contract, tabular, label, err);
     if (!st)
@@ -488,15 +604,12 @@ ecg_status ecg_cohort_commit(ecg_cohort_builder *b, const ecg_contract *contract
         st = ecg_tensorsw_commit(b->file, err);
         b->file = NULL;
     }
-    ecg_cohort_abort(b);
+    end_build(b, !st);
     return st;
 }
 
 void ecg_cohort_abort(ecg_cohort_builder *b)
 {
-    if (!b)
-        return;
-    ecg_tensorsw_abort(b->file);
-    free(b->row);
-    free(b);
+    if (b)
+        end_build(b, false);
 }

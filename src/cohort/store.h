@@ -4,6 +4,8 @@
 #define ECG_COHORT_STORE_H
 
 #include "base/safetensors.h"
+#include "base/watch.h"
+#include "cohort/journal.h"
 #include "ecg/contract.h"
 
 enum { ECG_TRAIN, ECG_VALIDATION, ECG_TEST, ECG_ROLES };
@@ -44,7 +46,8 @@ static inline int ecg_cohort_role(const ecg_cohort *c, const ecg_roles *r, int64
     return -1;
 }
 
-/* Building: records are appended one by one, the rest is set at the end; nothing exists under the name until commit. */
+/* Building: records are appended one by one, the rest is set at the end; nothing exists under the name until commit. Until then the file lies
+ * beside it as PATH.part; another process that builds the same is refused. */
 typedef struct ecg_cohort_builder ecg_cohort_builder;
 typedef struct {
     int64_t patient, study, stay, ecg_time;
@@ -60,5 +63,14 @@ ecg_cohort_row *ecg_cohort_rows(ecg_cohort_builder *b);
 ecg_status ecg_cohort_commit(ecg_cohort_builder *b, const ecg_contract *contract, const float *tabular, const int8_t *const *label,
                              const ecg_roles *roles, bool synthetic, const char *attrition_json, const char *sources_json, const char *command, ecg_err *err);
 void ecg_cohort_abort(ecg_cohort_builder *b);
+
+/* A build that can be interrupted (attach.c). PATH.part then holds the signals and the journal what became of each recording.
+ * Goes on with n rows whose signals are there; *same = false: they are not, by their number or their digest, and nothing is done. */
+ecg_status ecg_cohort_go_on(ecg_cohort_builder *b, bool *same, const ecg_cohort_row *row, int64_t n, const char *digest, const ecg_watch *watch, ecg_err *err);
+ecg_status ecg_cohort_start_over(ecg_cohort_builder *b, ecg_err *err); /* what is there of another build is cut */
+/* Everything added so far goes to the system, and its digest to digest (SHA-256 of the signals). */
+ecg_status ecg_cohort_flush(ecg_cohort_builder *b, char digest[65], ecg_err *err);
+/* From here on the builder owns the journal: it goes with PATH.part when the build is done, and both stay when it fails after all. */
+void ecg_cohort_keep(ecg_cohort_builder *b, ecg_journal *j, const ecg_watch *watch);
 
 #endif
