@@ -138,6 +138,71 @@ static void scp_dictionaries(void **state)
     }
 }
 
+static void printed_lists(void **state)
+{
+    (void)state;
+    static const struct { const char *why, *text; int n; const char *joined; } cases[] = {
+        {"as the published table has it", "['I4891', 'E785']", 2, "I4891|E785|"},
+        {"one", "['I10']", 1, "I10|"},
+        {"none", "[]", 0, ""},
+        {"blanks", " [ 'I10' , 'I11' ] ", 2, "I10|I11|"},
+        {"double quotes", "[\"I10\"]", 1, "I10|"},
+        {"a code that had no mapping", "[None, 'I10', nan]", 3, "|I10||"},
+        {"an empty string", "['']", 1, "|"},
+        {"no bracket", "'I10'", -1, ""},
+        {"a bare word", "[I10]", -1, ""},
+        {"never closed", "['I10'", -1, "I10|"},
+        {"quote never closed", "['I10]", -1, ""},
+        {"no comma", "['I10' 'I11']", -1, "I10|"},
+        {"comma and nothing", "['I10',]", -1, "I10|"},
+        {"something after it", "['I10'] x", -1, "I10|"},
+        {"escapes", "['I\\x31']", -1, ""},
+        {"nothing", "", -1, ""},
+    };
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        const size_t len = strlen(cases[c].text);
+        char joined[64] = "";
+        ecg_list_item item;
+        size_t at = 0;
+        int found, n = 0;
+        while ((found = ecg_list_next(&item, cases[c].text, len, &at)) > 0) {
+            snprintf(joined + strlen(joined), sizeof joined - strlen(joined), "%.*s|", (int)item.len, item.len ? item.at : "");
+            n++;
+        }
+        if ((found < 0 ? -1 : n) != cases[c].n || strcmp(joined, cases[c].joined))
+            fail_msg("%s: %d items \"%s\", expected %d", cases[c].why, found < 0 ? -1 : n, joined, cases[c].n);
+    }
+}
+
+static void masks_behind_the_columns(void **state)
+{
+    (void)state;
+    static ecg_column column[ECG_COLUMNS], mask[ECG_MASKS];
+    static float table[3 * (ECG_COLUMNS + ECG_MASKS)];
+    const int width = ECG_COLUMNS + ECG_MASKS, rows = 3;
+    assert_int_equal(ECG_MASKS, 463);
+    ecg_mimic_columns(column);
+    ecg_mimic_mask_columns(mask);
+    assert_string_equal(mask[0].name, "biometrics_bmi_nan");
+    assert_string_equal(mask[57].name, "labvalues_absolute_basophil_count_mean_nan");
+    assert_string_equal(mask[462].name, "vitals_acuity_nan");
+    for (int i = 0; i < rows * ECG_COLUMNS; i++)
+        table[i] = i % 3 ? (float)i : NAN;
+    ecg_mimic_masks(table, rows);
+    for (int i = 0; i < rows; i++)
+        for (int c = 0, m = 0; c < ECG_COLUMNS; c++) {
+            const int was = i * ECG_COLUMNS + c;
+            const float x = table[i * width + c];
+            assert_true(was % 3 ? x == (float)was : isnan(x));
+            if (!strncmp(column[c].name, "demographics_", 13))
+                continue;
+            assert_int_equal(strncmp(mask[m].name, column[c].name, strlen(column[c].name)), 0);
+            assert_string_equal(mask[m].group, column[c].group);
+            assert_false(mask[m].categorical);
+            assert_true(table[i * width + ECG_COLUMNS + m++] == (was % 3 ? 0 : 1));
+        }
+}
+
 static void lab_classes(void **state)
 {
     (void)state;
@@ -204,6 +269,7 @@ int main(void)
         cmocka_unit_test(nine_statistics), cmocka_unit_test(columns_of_the_published_table), cmocka_unit_test(codes_to_labels),
         cmocka_unit_test(mapping_of_icd9), cmocka_unit_test(scp_dictionaries),               cmocka_unit_test(lab_classes),
         cmocka_unit_test(joins),
+        cmocka_unit_test(printed_lists),   cmocka_unit_test(masks_behind_the_columns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
