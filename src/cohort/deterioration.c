@@ -4,10 +4,10 @@
  *
  * Arrival (intime) and end (outtime) are those of the stay that gives the recording its windows; vital signs, drugs and ED diagnoses are joined by
  * the stay in which it was taken, procedures and intensive care by the admission of that stay, discharge and later diagnoses by the admission that
- * was under way (docs/cohort.md 1). A recording without such an admission has no row of it: the label is 0, not unknown. */
+ * was under way (docs/cohort.md 1); a row that is an ED stay and no recording begins before any admission: there it is that of the stay. A recording
+ * without such an admission has no row of it: the label is 0, not unknown. */
 #include "cohort/deterioration.h"
 
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -186,16 +186,29 @@ static ecg_status note_saturation(facts *f, const ecg_visit *v, const ecg_csv *t
 
 enum { MOST_COLUMNS = 4 };
 
-/* The first column is the key, and which number of a recording it must equal. */
-static const struct { int table; size_t key; const char *column[MOST_COLUMNS]; int columns; note take; } readers[] = {
-    {ECG_T_PATIENTS, offsetof(ecg_visit, subject), {"subject_id", "dod"}, 2, note_death},
-    {ECG_T_ADMISSIONS, offsetof(ecg_visit, hosp_hadm), {"hadm_id", "dischtime"}, 2, note_discharge},
-    {ECG_T_ICUSTAYS, offsetof(ecg_visit, ed_hadm), {"hadm_id", "intime"}, 2, note_icu},
-    {ECG_T_PROCEDURES, offsetof(ecg_visit, ed_hadm), {"hadm_id", "subject_id", "chartdate", "icd_code"}, 4, note_procedure},
-    {ECG_T_ED_DIAGNOSIS, offsetof(ecg_visit, own_stay), {"stay_id", "icd_title"}, 2, note_title},
-    {ECG_T_DIAGNOSES, offsetof(ecg_visit, hosp_hadm), {"hadm_id", "icd_code"}, 2, note_code},
-    {ECG_T_PYXIS, offsetof(ecg_visit, own_stay), {"stay_id", "charttime", "name", "gsn"}, 4, note_drug},
-    {ECG_T_VITALSIGN, offsetof(ecg_visit, own_stay), {"stay_id", "charttime", "o2sat"}, 3, note_saturation},
+/* Which number of a recording the first column must equal. */
+typedef enum { BY_SUBJECT, BY_STAY, BY_ED_ADMISSION, BY_ADMISSION } row_key;
+
+static int64_t key_of(const ecg_visits *v, int64_t i, row_key key)
+{
+    const ecg_visit *r = &v->at[i];
+    switch (key) {
+    case BY_SUBJECT: return r->subject;
+    case BY_STAY: return r->own_stay;
+    case BY_ED_ADMISSION: return r->ed_hadm;
+    default: return r->hosp_hadm < 0 && !v->recordings ? r->ed_hadm : r->hosp_hadm;
+    }
+}
+
+static const struct { int table; row_key key; const char *column[MOST_COLUMNS]; int columns; note take; } readers[] = {
+    {ECG_T_PATIENTS, BY_SUBJECT, {"subject_id", "dod"}, 2, note_death},
+    {ECG_T_ADMISSIONS, BY_ADMISSION, {"hadm_id", "dischtime"}, 2, note_discharge},
+    {ECG_T_ICUSTAYS, BY_ED_ADMISSION, {"hadm_id", "intime"}, 2, note_icu},
+    {ECG_T_PROCEDURES, BY_ED_ADMISSION, {"hadm_id", "subject_id", "chartdate", "icd_code"}, 4, note_procedure},
+    {ECG_T_ED_DIAGNOSIS, BY_STAY, {"stay_id", "icd_title"}, 2, note_title},
+    {ECG_T_DIAGNOSES, BY_ADMISSION, {"hadm_id", "icd_code"}, 2, note_code},
+    {ECG_T_PYXIS, BY_STAY, {"stay_id", "charttime", "name", "gsn"}, 4, note_drug},
+    {ECG_T_VITALSIGN, BY_STAY, {"stay_id", "charttime", "o2sat"}, 3, note_saturation},
 };
 enum { READERS = sizeof readers / sizeof *readers };
 
@@ -212,7 +225,7 @@ static void by_id_clear(recordings_by_id *by)
     free(by->next);
 }
 
-static ecg_status by_id_make(recordings_by_id *by, const ecg_visits *v, size_t key, ecg_err *err)
+static ecg_status by_id_make(recordings_by_id *by, const ecg_visits *v, row_key key, ecg_err *err)
 {
     *by = (recordings_by_id){0};
     by->first = malloc(((size_t)v->n + 1) * sizeof *by->first);
@@ -220,8 +233,7 @@ static ecg_status by_id_make(recordings_by_id *by, const ecg_visits *v, size_t k
     if (!by->first || !by->next)
         return ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " recordings", v->n);
     for (int64_t i = 0; i < v->n; i++) {
-        int64_t id;
-        memcpy(&id, (const char *)&v->at[i] + key, sizeof id);
+        const int64_t id = key_of(v, i, key);
         if (id < 0)
             continue;
         int32_t k = ecg_ids_get(&by->number, id);

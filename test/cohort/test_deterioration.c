@@ -71,7 +71,7 @@ static hospital *hospital_new(const char *arrival)
         h->visit[i].departure = h->visit[i].arrival + 6 * HOURS;
         h->visit[i].time = h->visit[i].arrival + 600;
     }
-    h->v = (ecg_visits){.at = h->visit, .n = 2, .patients = 2};
+    h->v = (ecg_visits){.at = h->visit, .n = 2, .patients = 2, .recordings = true};
     return h;
 }
 
@@ -188,6 +188,17 @@ static void no_admission(hospital *h)
     h->visit[0].ed_hadm = h->visit[0].hosp_hadm = -1;
 }
 
+static void admission_of_the_stay_alone(hospital *h)
+{
+    h->visit[0].hosp_hadm = -1;
+}
+
+static void ed_stays(hospital *h)
+{
+    admission_of_the_stay_alone(h);
+    h->v.recordings = false;
+}
+
 static void long_stay(hospital *h)
 {
     h->visit[0].departure = h->visit[0].arrival + 24 * HOURS + 1;
@@ -211,6 +222,11 @@ static void without_a_stay_or_an_admission(void **state)
          {ECG_T_PROCEDURES, "10000001,,1,2150-03-01,9670,9\n"}, {ECG_T_DIAGNOSES, "10000001,,1,I469,10\n"}},
          {{"icu_stay", 0}, {"mechanical_ventilation", 0}, {"cardiac_arrest", 0}}},
     };
+#define DIES {DOD("2150-03-05"), {ECG_T_ADMISSIONS, "10000001,20000001,2150-03-01 14:00:00,2150-03-05 10:00:00\n"}}
+    static const rule recording[] = {{"a recording before the admission: none is under way", NULL, DIES, {{"mortality_stay", 0}, {"mortality_7d", 1}}}};
+    static const rule stay[] = {{"a row that is an ED stay: its admission", NULL, DIES, {{"mortality_stay", 1}, {"mortality_7d", 1}}}};
+    check_rules(recording, 1, admission_of_the_stay_alone);
+    check_rules(stay, 1, ed_stays);
     check_rules(open_end, sizeof open_end / sizeof *open_end, no_departure);
     check_rules(outpatient, sizeof outpatient / sizeof *outpatient, no_admission);
 }

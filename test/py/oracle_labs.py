@@ -2,8 +2,9 @@
 """oracle_labs.py: laboratory classes, laboratory labels and deterioration labels, written from the protocol with pandas.
 
 Frames are the tables as pandas.read_csv gives them, times parsed, icd_code and value as text. `visits` has one row a recording, in the cohort's
-order: subject, time, arrival, departure (seconds, departure NaN where unknown), own_stay, ed_hadm, hosp_hadm (NaN: none). Labels come back as
-{code: array of 1, 0, -1 (unknown)}. Classes are "low", "normal", "high", None. Slow and plain: for tests."""
+order: subject, time, arrival, departure (seconds, departure NaN where unknown), own_stay, ed_hadm, hosp_hadm (NaN: none; where rows are ED stays
+and no recordings, hosp_hadm is ed_hadm). Labels come back as {code: array of 1, 0, -1 (unknown)}. Classes are "low", "normal", "high", None.
+Slow and plain: for tests."""
 import re
 import numpy as np, pandas as pd
 
