@@ -291,35 +291,47 @@ static bool is_no_number(ecg_field f)
     return false;
 }
 
-/* Up to 19 digits and no exponent. The quotient is off by at most two units of its last place; where that could decide between two float32, and
- * outside of their normal range, the long way is taken: the result is always the float32 of the nearest double. */
+/* Digits, a point, an exponent: x = digits * 10^power. Up to 19 digits; false: another shape, or more of them. */
+static bool split_number(uint64_t *digits, int *power, ecg_field f)
+{
+    enum { MOST = 19 };
+    const char *at = f.at, *end = f.at + f.len;
+    const char *point = NULL, *first = at += *at == '-';
+    *digits = 0;
+    for (unsigned d; at < end && ((d = (unsigned char)*at - '0') <= 9 || (*at == '.' && !point)); at++)
+        if (d <= 9)
+            *digits = *digits * 10 + d; /* wraps only where there are too many */
+        else
+            point = at;
+    const ptrdiff_t count = at - first - (point != NULL);
+    *power = point ? (int)(point + 1 - at) : 0;
+    if (count < 1 || count > MOST)
+        return false;
+    if (end - at == 4 && (*at == 'e' || *at == 'E') && (at[1] == '-' || at[1] == '+') && isdigit((unsigned char)at[2]) && isdigit((unsigned char)at[3])) {
+        const int exponent = (at[2] - '0') * 10 + (at[3] - '0');
+        *power += at[1] == '-' ? -exponent : exponent;
+        at = end;
+    }
+    return at == end;
+}
+
+/* The quotient or product is off by at most two units of its last place; where that could decide between two float32, and outside of their normal
+ * range, the long way is taken: the result is always the float32 of the nearest double. */
 static bool read_plain(float *out, ecg_field f)
 {
-    static const double ten[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19};
-    const bool minus = f.at[0] == '-';
-    uint64_t digits = 0;
-    size_t point = f.len, i = minus;
-    if (f.len - i > 20)
+    enum { EXACT = 22 }; /* the largest power of ten that a double holds */
+    static const double ten[EXACT + 1] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
+                                          1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+    uint64_t digits, bits;
+    int power;
+    if (!split_number(&digits, &power, f) || power < -EXACT || power > EXACT)
         return false;
-    for (; i < f.len; i++) {
-        const unsigned d = (unsigned char)f.at[i] - '0';
-        if (d <= 9)
-            digits = digits * 10 + d;
-        else if (f.at[i] == '.' && point == f.len)
-            point = i;
-        else
-            return false;
-    }
-    const size_t fraction = point < f.len ? f.len - 1 - point : 0, count = f.len - minus - (point < f.len);
-    if (!count || count > 19)
-        return false;
-    const double x = (double)digits / ten[fraction];
-    uint64_t bits;
+    const double x = power < 0 ? (double)digits / ten[-power] : (double)digits * ten[power];
     memcpy(&bits, &x, sizeof bits);
     const int64_t from_middle = (int64_t)(bits & 0x1fffffff) - 0x10000000; /* float32 drops 29 bits */
     if (digits && ((from_middle >= -4 && from_middle <= 4) || x < 1e-37 || x > 1e38))
         return false;
-    *out = minus ? -(float)x : (float)x;
+    *out = *f.at == '-' ? -(float)x : (float)x;
     return true;
 }
 

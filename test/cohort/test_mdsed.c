@@ -145,6 +145,7 @@ static void test_numbers(void **state)
         "0.30000001192092896", "0.300000026822090149", "0.30000002682209015", "9007199254740993", "1234567890123456789", "9999999999999999999",
         "12345678901234567890", "1e-5", "1.17549435e-38", "1e-40", "0.0000000000000000001", "0.000000000000000000000000000000000000011754943", "3.4e38",
         "00000000000000000000000001.5", "-16777217", ".5", "5.", "+2.5", " 3 ",
+        "1.2345678901234567e-05", "-9.8765e+07", "1E-22", "1e+22", "16777217e+00", "167772170000000e-07", "1.5e3", "1e-100", "2.5e-44",
     };
     enum { N = sizeof texts / sizeof *texts, RANDOM = 4000 };
     char path[32], made[RANDOM][32];
@@ -157,6 +158,8 @@ static void test_numbers(void **state)
         const uint64_t digits = x >> (1 + x % 40);
         const int fraction = (int)(digits % 19);
         snprintf(made[i], sizeof made[i], "%s%" PRIu64 ".%0*" PRIu64, i % 2 ? "-" : "", digits >> 33, fraction + 1, digits & 0xfffff);
+        if (i % 3 == 0)
+            snprintf(made[i], sizeof made[i], "%.*e", i % 18, (double)digits / 1e12);
         write_row(f, N + i, made[i], ",,,,,,,,");
     }
     fclose(f);
@@ -189,6 +192,7 @@ static void test_rows(void **state)
         {"1e39", "1,1,0,0,0,0,1,0,1", 0, 0, 0, 0, 0, "demographics_age: \"1e39\" is not a number", "beyond float32"},
         {"--5", "1,1,0,0,0,0,1,0,1", 0, 0, 0, 0, 0, "\"--5\" is not a number", "two signs"},
         {"1.2.3", "1,1,0,0,0,0,1,0,1", 0, 0, 0, 0, 0, "\"1.2.3\" is not a number", "two points"},
+        {"5e", "1,1,0,0,0,0,1,0,1", 0, 0, 0, 0, 0, "\"5e\" is not a number", "an exponent without digits"},
         {".", "1,1,0,0,0,0,1,0,1", 0, 0, 0, 0, 0, "\".\" is not a number", "no digit"},
         {"50", "1,0,0,0,0,0,1,0,1", 0, 0, 0, 0, 0, "vitals_acuity: \"0\" is not 1 to 5", "acuity begins with 1"},
         {"50", "1,2.5,0,0,0,0,1,0,1", 0, 0, 0, 0, 0, "vitals_acuity: \"2.5\" is not 1 to 5", "acuity is whole"},
