@@ -3,6 +3,7 @@
  *
  *   ids      whole numbers as they are, anything else numbered by first appearance; OUTPUT.ids.csv says which number is which text
  *   folds    the table's, or the published generator (split.c) over patients with the labels, age and sex there are
+ *   masks    with --masks a column NAME_nan, 1 where NAME is missing, for each input column with a gap in the table
  *   labels   kept with --min-count positives (1) among the recordings that could be read */
 #include <jansson.h>
 #include <math.h>
@@ -23,7 +24,9 @@ typedef struct {
     ecg_roles roles;
     int64_t *kept;       /* (n) rows of the table that are in the cohort, in its order */
     int64_t n;
-    float *tabular;      /* (n, inputs) */
+    int *masked;         /* (masks) input columns with a gap */
+    int masks;
+    float *tabular;      /* (n, inputs + masks) */
     int8_t *label[SETS]; /* (n, labels of the set) */
 } work;
 
@@ -32,6 +35,7 @@ static void work_clear(work *w)
     ecg_folder_table_clear(&w->table);
     ecg_contract_clear(&w->contract);
     free(w->kept);
+    free(w->masked);
     free(w->tabular);
     for (int s = 0; s < SETS; s++)
         free(w->label[s]);
@@ -91,13 +95,39 @@ static ecg_status choose_roles(work *w, const char *asked, ecg_err *err)
     return ECG_OK;
 }
 
+/* The input columns with a gap, unless their mask has no name of its own. */
+static ecg_status find_masks(work *w, ecg_err *err)
+{
+    const ecg_folder_table *f = &w->table;
+    w->masked = malloc(((size_t)f->inputs + 1) * sizeof *w->masked);
+    if (!w->masked)
+        return ecg_fail(err, ECG_ENOMEM, "no memory for %d masks", f->inputs);
+    for (int k = 0; k < f->inputs; k++) {
+        const char *name = f->input[k].is.name;
+        int64_t i = 0;
+        while (i < f->n && !isnan(f->value[i * f->inputs + k]))
+            i++;
+        if (i == f->n)
+            continue;
+        const size_t len = strlen(name);
+        if (len + sizeof "_nan" > sizeof f->input[k].is.name)
+            return ecg_fail_at(err, ECG_EDATA, f->path, 1, f->input[k].column + 1, "--masks: %s_nan is longer than %zu bytes", name, sizeof f->input[k].is.name - 1);
+        for (int other = 0; other < f->inputs; other++)
+            if (!strncmp(f->input[other].is.name, name, len) && !strcmp(f->input[other].is.name + len, "_nan"))
+                return ecg_fail_at(err, ECG_EDATA, f->path, 1, f->input[other].column + 1, "--masks: input column \"%s\" stands for the gaps of %s",
+                                   f->input[other].is.name, name);
+        w->masked[w->masks++] = k;
+    }
+    return ECG_OK;
+}
+
 static ecg_status describe_columns(work *w, ecg_err *err)
 {
     const ecg_folder_table *f = &w->table;
     ecg_contract *c = &w->contract;
     ecg_contract_default(c);
-    c->column = calloc((size_t)f->inputs + 1, sizeof *c->column);
-    c->words = calloc((size_t)f->inputs + 1, sizeof *c->words);
+    c->column = calloc((size_t)(f->inputs + w->masks) + 1, sizeof *c->column);
+    c->words = calloc((size_t)(f->inputs + w->masks) + 1, sizeof *c->words);
     c->table = calloc(SETS, sizeof *c->table);
     if (!c->column || !c->words || !c->table)
         return ecg_fail(err, ECG_ENOMEM, "no memory for a contract");
@@ -114,6 +144,14 @@ static ecg_status describe_columns(work *w, ecg_err *err)
             return ecg_fail(err, ECG_ENOMEM, "no memory for the words of %s", in->is.name);
         }
         c->words[c->columns] = words.at;
+    }
+    for (int m = 0; m < w->masks; m++) {
+        ecg_column *mask = &c->column[c->columns++];
+        *mask = f->input[w->masked[m]].is;
+        mask->categorical = false;
+        mask->vocabulary = 0;
+        mask->unit[0] = 0;
+        memcpy(mask->name + strlen(mask->name), "_nan", sizeof "_nan");
     }
     return ECG_OK;
 }
@@ -352,14 +390,19 @@ static void say_roles(const work *w, const ecg_cohort_row *row, const ecg_watch 
 static ecg_status finish(ecg_cohort_builder *b, work *w, ecg_build_result *out, const ecg_build_options *o, const ecg_watch *watch, ecg_err *err)
 {
     const ecg_folder_table *f = &w->table;
-    const size_t inputs = (size_t)f->inputs;
+    const size_t inputs = (size_t)f->inputs, width = inputs + (size_t)w->masks;
     const char *slash = strrchr(f->path, '/');
     ecg_cohort_row *row = ecg_cohort_rows(b);
     ecg_text attrition = {0}, sources = {0};
-    w->tabular = malloc(((size_t)w->n * inputs + 1) * sizeof *w->tabular);
+    w->tabular = malloc(((size_t)w->n * width + 1) * sizeof *w->tabular);
     ecg_status st = w->tabular ? ECG_OK : ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " records", w->n);
-    for (int64_t i = 0; i < w->n && !st; i++)
-        memcpy(w->tabular + (size_t)i * inputs, f->value + (size_t)w->kept[i] * inputs, inputs * sizeof *w->tabular);
+    for (int64_t i = 0; i < w->n && !st; i++) {
+        const float *from = f->value + (size_t)w->kept[i] * inputs;
+        float *to = w->tabular + (size_t)i * width;
+        memcpy(to, from, inputs * sizeof *to);
+        for (int m = 0; m < w->masks; m++)
+            to[inputs + (size_t)m] = isnan(from[w->masked[m]]) ? 1.0f : 0.0f;
+    }
     if (!st && f->fold < 0)
         st = assign_folds(row, w, o->seed, err);
     if (!st)
@@ -398,7 +441,7 @@ static ecg_status build(work *w, ecg_build_result *out, const ecg_build_options 
     if ((st = read_table(w, o, err)))
         return st;
     say_table(w, watch);
-    if ((st = choose_roles(w, o->roles, err)) || (st = describe_columns(w, err)))
+    if ((st = choose_roles(w, o->roles, err)) || (o->masks && (st = find_masks(w, err))) || (st = describe_columns(w, err)))
         return st;
     ecg_recording *rec = calloc((size_t)f->n, sizeof *rec);
     uint8_t *fate = calloc((size_t)f->n, 1);

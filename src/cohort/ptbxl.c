@@ -19,7 +19,7 @@
 #include "cohort/codes.h"
 #include "cohort/tables.h"
 
-enum { COLUMNS = 4, CODES_PER_ROW = 64, MIN_COUNT = 10, SETS = 8 };
+enum { COLUMNS = 4, MASKS = 2, CODES_PER_ROW = 64, MIN_COUNT = 10, SETS = 8 };
 
 typedef enum { EVERY, DIAGNOSTIC, FORM, RHYTHM, SUBCLASS, CLASS } aspect; /* which label a statement gives */
 
@@ -46,11 +46,13 @@ static const struct { const char *code, *title; } class_titles[] = {
     {"STTC", "ST-T changes"}, {"WPW", "Wolff-Parkinson-White syndrome"}, {"_AVB", "AV block"},
 };
 
-static const ecg_column columns[COLUMNS] = {
+static const ecg_column columns[COLUMNS + MASKS] = {
     {"demographics_age", false, 0, "years", "routine"},
     {"biometrics_height", false, 0, "cm", "routine"},
     {"biometrics_weight", false, 0, "kg", "routine"},
     {"demographics_gender", true, 2, "", "routine"},
+    {"biometrics_height_nan", false, 0, "", "routine"}, /* with --masks; age and sex have none, as in the published table of MDS-ED */
+    {"biometrics_weight_nan", false, 0, "", "routine"},
 };
 
 typedef struct {
@@ -61,7 +63,7 @@ typedef struct {
 typedef struct {
     ecg_recording rec;
     char path[256];
-    float tabular[COLUMNS];
+    float tabular[COLUMNS + MASKS];
     int *code;               /* (codes) words; owned */
     int codes;
 } entry;
@@ -198,6 +200,8 @@ static ecg_status read_row(ptbxl *p, entry *e, const ecg_csv *t, const char *pat
     e->tabular[1] = (float)height;
     e->tabular[2] = (float)weight;
     e->tabular[3] = sex == 0 ? 1.0f : sex == 1 ? 0.0f : NAN;
+    e->tabular[4] = isnan(height) ? 1.0f : 0.0f;
+    e->tabular[5] = isnan(weight) ? 1.0f : 0.0f;
     return ECG_OK;
 }
 
@@ -349,7 +353,7 @@ done:
 
 /* ---- writing ------------------------------------------------------------------------------------------------------------------ */
 
-static ecg_status describe_contract(ecg_contract *c, ecg_err *err)
+static ecg_status describe_contract(ecg_contract *c, bool masks, ecg_err *err)
 {
     ecg_contract_default(c);
     c->column = malloc(sizeof columns);
@@ -357,7 +361,7 @@ static ecg_status describe_contract(ecg_contract *c, ecg_err *err)
     if (!c->column || !c->table)
         return ecg_fail(err, ECG_ENOMEM, "no memory for a contract");
     memcpy(c->column, columns, sizeof columns);
-    c->columns = COLUMNS;
+    c->columns = masks ? COLUMNS + MASKS : COLUMNS;
     return ECG_OK;
 }
 
@@ -367,10 +371,11 @@ static ecg_status finish(ecg_cohort_builder *b, ecg_contract *c, const ptbxl *p,
 {
     int8_t *label[SETS] = {NULL};
     ecg_text attrition = {0}, sources = {0};
-    float *tabular = malloc((size_t)n * COLUMNS * sizeof *tabular);
+    const size_t width = (size_t)c->columns;
+    float *tabular = malloc((size_t)n * width * sizeof *tabular);
     ecg_status st = tabular ? ECG_OK : ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " records", n);
     for (int64_t i = 0; i < n && !st; i++)
-        memcpy(tabular + i * COLUMNS, kept[i]->tabular, sizeof kept[i]->tabular);
+        memcpy(tabular + (size_t)i * width, kept[i]->tabular, width * sizeof *tabular);
     for (int i = 0; i < SETS && !st; i++) {
         ecg_label_table *table = &c->table[c->sets];
         st = label_task(table, &label[c->sets], &tasks[i], p, kept, n, roles, o->min_count ? o->min_count : MIN_COUNT, err);
@@ -427,7 +432,7 @@ static ecg_status build(ecg_build_result *out, ptbxl *p, const ecg_roles *roles,
     ecg_recording *rec = malloc((size_t)p->n * sizeof *rec);
     uint8_t *fate = calloc((size_t)p->n, 1);
     const entry **kept = malloc((size_t)p->n * sizeof *kept);
-    ecg_status st = rec && fate && kept ? describe_contract(&c, err) : ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " recordings", p->n);
+    ecg_status st = rec && fate && kept ? describe_contract(&c, o->masks, err) : ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " recordings", p->n);
     if (!st)
         st = ecg_cohort_create(&b, o->output, &c, !o->no_waveforms, err);
     if (st)

@@ -98,6 +98,8 @@ if [ -f "$DATA/ptbxl/ptbxl_database.csv" ]; then
         train=${row#*:}
         expect 0 "^  ${row%%:*} +${train%:*} .* ${row##*:} " "superdiagnostic ${row%%:*}, training and validation" cat said
     done
+    expect 0 '' "masks" "$E" cohort build --ptbxl "$DATA/ptbxl" -o q.cohort --masks -q
+    expect 0 '^  biometrics_height_nan ' "what can be missing has a mask" "$E" cohort describe q.cohort --all
     if pandas; then against_pandas "$DATA/ptbxl" p.cohort 10 "the sample"; else echo "skip no pandas"; skipped=$((skipped + 1)); fi
 else
     echo "skip no PTB-XL below $DATA"; skipped=$((skipped + 1))
