@@ -78,10 +78,13 @@ static void find_classes(findings *found, const ecg_lab_rows *l, const ecg_visit
         found->of[found->test[--found->n]] = (finding){.nearest = ECG_LAB_UNKNOWN};
     for (int64_t k = ecg_lab_first_at(l, v->patient, v->time - w->before); k < l->first[v->patient + 1] && l->row[k].time <= v->time + w->after; k++) {
         const ecg_lab_row *r = &l->row[k];
-        const ecg_lab_group *g = &l->group[l->item[r->item].group];
-        if (!r->for_labels || l->label_group[g->test] != l->item[r->item].group || (how->paper && g->usable < PAPER_ROWS))
+        const ecg_lab_kind *kind = &l->kind[r->kind];
+        const int group = l->item[kind->item].group;
+        const ecg_lab_group *g = &l->group[group];
+        if (!kind->for_labels || l->label_group[g->test] != group || (how->paper && g->usable < PAPER_ROWS))
             continue;
-        const ecg_lab_class c = class_of(&r->value, limits_of(g, r->lower, r->upper, how->ranges), how->paper);
+        const ecg_lab_value value = ecg_lab_value_of(l, r);
+        const ecg_lab_class c = class_of(&value, limits_of(g, kind->lower, kind->upper, how->ranges), how->paper);
         if (c == ECG_LAB_UNKNOWN)
             continue;
         finding *f = &found->of[g->test];

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "cohort/lab_kinds.h"
 #include "cohort/lab_limits.h"
 
 /* ---- one value ---------------------------------------------------------------------------------------------------------------------- */
@@ -69,6 +70,7 @@ void ecg_lab_rows_clear(ecg_lab_rows *l)
     free(l->group);
     free(l->column_group);
     free(l->label_group);
+    free(l->kind);
     free(l->row);
     free(l->first);
     *l = (ecg_lab_rows){0};
@@ -151,12 +153,19 @@ bool ecg_lab_excluded(const char *test, const char *unit, double lower, double u
 
 enum { TRAINING, OTHERS };
 
+/* Rows and their patients, side by side. */
+typedef struct {
+    ecg_lab_row *row;
+    int32_t *patient;
+    int64_t n, room;
+} row_list;
+
 /* What a block of rows leaves until it is merged, and what it adds up to over all blocks of its slot. */
 typedef struct {
-    ecg_lab_row *row;       /* (n) kept rows of the block; unit: number in this slot's words; line: from 1 in the block */
-    int64_t n, room;
+    row_list kept;          /* of the block; line: from 1 in it; kind: number in this slot's kinds, whose units are numbers in this slot's words */
     ecg_words unit;
-    int *number;            /* (numbered) number of a unit in the result, -1: no row with it was kept so far */
+    ecg_lab_kinds kinds;
+    int *number;            /* (numbered) number of a kind in the result, -1: no such row was kept so far */
     int numbered;
     int64_t *rows, *usable; /* (groups) */
     int64_t *item_usable;   /* (items) */
@@ -168,12 +177,14 @@ typedef struct {
     ecg_lab_rows *l;
     const ecg_visits *v;
     const uint8_t *training;
-    int64_t behind, ahead, room;
+    int64_t behind, ahead;
     int at[FIELDS];
     ecg_ids first;    /* patient's id -> the first recording */
     bool *special;    /* (groups) of a test that ecg_lab_excluded knows by name */
     slot *slot;       /* (slots) */
     int slots;
+    row_list kept;
+    ecg_lab_kinds kinds;
 } reading;
 
 /* Whether any recording of the patient wants a row of this moment; first: the patient's first recording. */
@@ -188,63 +199,77 @@ static bool is_wanted(const reading *r, int64_t first, int64_t time)
     return false;
 }
 
-static bool is_excluded(const reading *r, int group, const char *unit, const ecg_lab_row *row)
+static bool is_excluded(const reading *r, int group, const char *unit, const ecg_lab_kind *kind)
 {
-    return (row->lower == 0 && row->upper == 0) ||
-           (r->special[group] && ecg_lab_excluded(r->l->test.at[r->l->group[group].test], unit, row->lower, row->upper));
+    return (kind->lower == 0 && kind->upper == 0) ||
+           (r->special[group] && ecg_lab_excluded(r->l->test.at[r->l->group[group].test], unit, kind->lower, kind->upper));
 }
 
-static bool make_room(ecg_lab_row **row, int64_t *room, int64_t n)
+static bool make_room(row_list *list, int64_t n)
 {
-    if (n <= *room)
+    if (n <= list->room)
         return true;
-    int64_t more = *room ? *room * 2 : 4096;
-    while (more < n)
-        more *= 2;
-    ecg_lab_row *grown = realloc(*row, (size_t)more * sizeof *grown);
-    if (!grown)
+    int64_t room = list->room ? list->room * 2 : 4096;
+    while (room < n)
+        room *= 2;
+    ecg_lab_row *row = realloc(list->row, (size_t)room * sizeof *row);
+    if (row)
+        list->row = row;
+    int32_t *patient = realloc(list->patient, (size_t)room * sizeof *patient);
+    if (patient)
+        list->patient = patient;
+    if (!row || !patient)
         return false;
-    *row = grown;
-    *room = more;
+    list->room = room;
     return true;
 }
 
 /* A row of a patient of the cohort. */
 static ecg_status take_row(reading *r, slot *s, const ecg_csv *t, int64_t first, ecg_err *err)
 {
+    const int32_t patient = r->v->at[first].patient;
     int64_t itemid;
     double number;
-    ecg_lab_row row = {.line = ecg_csv_row(t), .patient = r->v->at[first].patient};
+    ecg_lab_row row = {.line = (uint32_t)ecg_csv_row(t)};
+    ecg_lab_kind kind = {0};
     ecg_status st;
     if ((st = ecg_csv_i64(t, r->at[ITEMID], &itemid, err)))
         return st;
-    row.item = ecg_ids_get(&r->l->by_itemid, itemid);
-    if (row.item < 0)
+    kind.item = ecg_ids_get(&r->l->by_itemid, itemid);
+    if (kind.item < 0)
         return ECG_OK;
     if ((st = ecg_csv_i64(t, r->at[HADM], &row.hadm, err)) || (st = ecg_csv_time(t, r->at[CHARTTIME], &row.time, err)) ||
-        (st = ecg_csv_double(t, r->at[VALUENUM], &number, err)) || (st = ecg_csv_double(t, r->at[LOWER], &row.lower, err)) ||
-        (st = ecg_csv_double(t, r->at[UPPER], &row.upper, err)))
+        (st = ecg_csv_double(t, r->at[VALUENUM], &number, err)) || (st = ecg_csv_double(t, r->at[LOWER], &kind.lower, err)) ||
+        (st = ecg_csv_double(t, r->at[UPPER], &kind.upper, err)))
         return st;
     const ecg_field text = ecg_csv_field(t, r->at[VALUE]), unit = ecg_csv_field(t, r->at[UNIT]);
-    const int group = r->l->item[row.item].group;
+    const int group = r->l->item[kind.item].group;
     s->rows[group]++;
-    row.value = ecg_lab_parse(number, text.at, text.len);
-    if (row.time == INT64_MIN || (row.unit = ecg_words_put(&s->unit, unit.at, unit.len)) < 0)
-        return row.unit < 0 ? ecg_fail(err, ECG_ENOMEM, "no memory for the laboratory units") : ECG_OK;
-    row.for_labels = (!isnan(number) || row.value.sign) && !is_excluded(r, group, s->unit.at[row.unit], &row);
-    if (row.for_labels && !isnan(number)) {
-        const int who = r->training[row.patient] ? TRAINING : OTHERS;
+    if (row.time == INT64_MIN)
+        return ECG_OK;
+    const ecg_lab_value value = ecg_lab_parse(number, text.at, text.len);
+    kind.unit = ecg_words_put(&s->unit, unit.at, unit.len);
+    if (kind.unit < 0)
+        return ecg_fail(err, ECG_ENOMEM, "no memory for the laboratory units");
+    kind.for_labels = (!isnan(number) || value.sign) && !is_excluded(r, group, s->unit.at[kind.unit], &kind);
+    if (kind.for_labels && !isnan(number)) {
+        const int who = r->training[patient] ? TRAINING : OTHERS;
         s->usable[group]++;
-        s->item_usable[row.item]++;
-        if ((!isnan(row.lower) && !ecg_lab_limits_add(&s->seen[group][who].lower, row.lower, 1)) ||
-            (!isnan(row.upper) && !ecg_lab_limits_add(&s->seen[group][who].upper, row.upper, 1)))
+        s->item_usable[kind.item]++;
+        if ((!isnan(kind.lower) && !ecg_lab_limits_add(&s->seen[group][who].lower, kind.lower, 1)) ||
+            (!isnan(kind.upper) && !ecg_lab_limits_add(&s->seen[group][who].upper, kind.upper, 1)))
             return ecg_fail(err, ECG_ENOMEM, "no memory for the reference ranges");
     }
-    if ((isnan(number) && !row.for_labels) || !is_wanted(r, first, row.time))
+    if ((isnan(number) && !kind.for_labels) || !is_wanted(r, first, row.time))
         return ECG_OK;
-    if (!make_room(&s->row, &s->room, s->n + 1))
-        return ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " laboratory rows", s->n);
-    s->row[s->n++] = row;
+    kind.sign = value.sign;
+    kind.or_equal = value.or_equal;
+    row.number = value.sign ? value.bound : value.value;
+    row.kind = ecg_lab_kinds_put(&s->kinds, &kind);
+    if (row.kind < 0 || !make_room(&s->kept, s->kept.n + 1))
+        return ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " laboratory rows", s->kept.n);
+    s->kept.patient[s->kept.n] = patient;
+    s->kept.row[s->kept.n++] = row;
     return ECG_OK;
 }
 
@@ -256,7 +281,7 @@ static ecg_status take_block(void *ctx, ecg_csv *t, int number, ecg_err *err)
     int32_t first = -1;
     bool more;
     ecg_status st = ECG_OK;
-    s->n = 0;
+    s->kept.n = 0;
     while (!st && !(st = ecg_csv_next(t, &more, err)) && more) {
         if ((st = ecg_csv_i64(t, r->at[SUBJECT], &subject, err)))
             break;
@@ -268,34 +293,41 @@ static ecg_status take_block(void *ctx, ecg_csv *t, int number, ecg_err *err)
     return st;
 }
 
-/* Number of a slot's unit in the result; units are numbered in order of the first row kept. */
-static int unit_number(reading *r, slot *s, int unit)
+/* Number of a slot's kind in the result; kinds and units are numbered in order of the first row kept. */
+static int kind_number(reading *r, slot *s, int kind)
 {
-    if (unit >= s->numbered) {
-        int *more = realloc(s->number, (size_t)s->unit.n * sizeof *more);
+    if (kind >= s->numbered) {
+        int *more = realloc(s->number, (size_t)s->kinds.room * sizeof *more);
         if (!more)
             return -1;
-        for (s->number = more; s->numbered < s->unit.n; s->numbered++)
+        for (s->number = more; s->numbered < s->kinds.room; s->numbered++)
             more[s->numbered] = -1;
     }
-    if (s->number[unit] < 0)
-        s->number[unit] = ecg_words_put(&r->l->unit, s->unit.at[unit], strlen(s->unit.at[unit]));
-    return s->number[unit];
+    if (s->number[kind] < 0) {
+        ecg_lab_kind x = s->kinds.at[kind];
+        const char *unit = s->unit.at[x.unit];
+        x.unit = ecg_words_put(&r->l->unit, unit, strlen(unit));
+        s->number[kind] = x.unit < 0 ? -1 : ecg_lab_kinds_put(&r->kinds, &x);
+    }
+    return s->number[kind];
 }
 
 static ecg_status merge_block(void *ctx, int number, int64_t rows, ecg_err *err)
 {
     reading *r = ctx;
     slot *s = &r->slot[number];
-    if (!make_room(&r->l->row, &r->room, r->l->n + s->n))
-        return ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " laboratory rows", r->l->n + s->n);
-    for (int64_t i = 0; i < s->n; i++) {
-        ecg_lab_row *row = &r->l->row[r->l->n];
-        *row = s->row[i];
-        row->line += rows;
-        if ((row->unit = unit_number(r, s, row->unit)) < 0)
-            return ecg_fail(err, ECG_ENOMEM, "no memory for the laboratory units");
-        r->l->n++;
+    row_list *all = &r->kept;
+    if (!make_room(all, all->n + s->kept.n))
+        return ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " laboratory rows", all->n + s->kept.n);
+    for (int64_t i = 0; i < s->kept.n; i++, all->n++) {
+        ecg_lab_row *row = &all->row[all->n];
+        *row = s->kept.row[i];
+        all->patient[all->n] = s->kept.patient[i];
+        if (rows + row->line > UINT32_MAX)
+            return ecg_fail(err, ECG_EUNSUPPORTED, "more than %u laboratory rows", UINT32_MAX);
+        row->line = (uint32_t)(rows + row->line);
+        if ((row->kind = kind_number(r, s, row->kind)) < 0)
+            return ecg_fail(err, ECG_ENOMEM, "no memory for the kinds of laboratory rows");
     }
     return ECG_OK;
 }
@@ -338,7 +370,9 @@ static void end_reading(reading *r)
                 ecg_lab_limits_clear(&s->seen[g][k].upper);
             }
         ecg_words_clear(&s->unit);
-        free(s->row);
+        ecg_lab_kinds_clear(&s->kinds);
+        free(s->kept.row);
+        free(s->kept.patient);
         free(s->number);
         free(s->rows);
         free(s->usable);
@@ -347,6 +381,9 @@ static void end_reading(reading *r)
     }
     free(r->slot);
     free(r->special);
+    free(r->kept.row);
+    free(r->kept.patient);
+    ecg_lab_kinds_clear(&r->kinds);
     ecg_ids_clear(&r->first);
 }
 
@@ -388,34 +425,41 @@ static int by_time(const void *x, const void *y)
 }
 
 /* By patient, in place; next (patients): where the next row of each goes. Released tables are in this order already. */
-static void gather_patients(ecg_lab_rows *l, int64_t *next, int64_t patients)
+static void gather_patients(row_list *list, const int64_t *first, int64_t *next, int64_t patients)
 {
     for (int64_t p = 0; p < patients; p++)
-        while (next[p] < l->first[p + 1]) {
-            ecg_lab_row *here = &l->row[next[p]];
-            if (here->patient == p) {
-                next[p]++;
-                continue;
-            }
-            ecg_lab_row *there = &l->row[next[here->patient]++];
-            const ecg_lab_row other = *there;
-            *there = *here;
-            *here = other;
+        while (next[p] < first[p + 1]) {
+            const int64_t here = next[p], there = next[list->patient[here]]++;
+            const ecg_lab_row row = list->row[here];
+            const int32_t patient = list->patient[here];
+            list->row[here] = list->row[there];
+            list->patient[here] = list->patient[there];
+            list->row[there] = row;
+            list->patient[there] = patient;
         }
 }
 
-static ecg_status sort_rows(ecg_lab_rows *l, int64_t patients, ecg_err *err)
+/* Into the result, by patient, time, line. */
+static ecg_status sort_rows(reading *r, ecg_err *err)
 {
+    ecg_lab_rows *l = r->l;
+    const int64_t patients = r->v->patients;
     int64_t *next = malloc(((size_t)patients + 1) * sizeof *next);
     if (!next)
         return ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " patients", patients);
-    for (int64_t i = 0; i < l->n; i++)
-        l->first[l->row[i].patient + 1]++;
+    for (int64_t i = 0; i < r->kept.n; i++)
+        l->first[r->kept.patient[i] + 1]++;
     for (int64_t p = 0; p < patients; p++)
         l->first[p + 1] += l->first[p];
     memcpy(next, l->first, ((size_t)patients + 1) * sizeof *next);
-    gather_patients(l, next, patients);
+    gather_patients(&r->kept, l->first, next, patients);
     free(next);
+    l->row = r->kept.row;
+    l->n = r->kept.n;
+    l->kind = r->kinds.at;
+    l->kinds = r->kinds.n;
+    r->kept.row = NULL;
+    r->kinds.at = NULL;
     for (int64_t p = 0; p < patients; p++) {
         bool sorted = true;
         for (int64_t i = l->first[p] + 1; i < l->first[p + 1] && sorted; i++)
@@ -467,9 +511,9 @@ ecg_status ecg_lab_rows_read(ecg_lab_rows *out, const ecg_visits *v, const uint8
     if (!st)
         st = add_up(&r, err);
     ecg_csv_close(t);
-    end_reading(&r);
     if (!st)
-        st = sort_rows(l, v->patients, err);
+        st = sort_rows(&r, err);
+    end_reading(&r);
     if (st) {
         ecg_lab_rows_clear(l);
         return st;

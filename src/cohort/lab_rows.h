@@ -5,6 +5,8 @@
 #ifndef ECG_COHORT_LAB_ROWS_H
 #define ECG_COHORT_LAB_ROWS_H
 
+#include <math.h>
+
 #include "base/pool.h"
 #include "base/watch.h"
 #include "cohort/visits.h"
@@ -42,12 +44,21 @@ typedef struct {
     int64_t usable;
 } ecg_lab_item;
 
+/* What many rows have in common. */
 typedef struct {
-    int32_t patient, item, unit;
-    bool for_labels;     /* labels may use it */
-    int64_t hadm, time, line; /* line: place among the rows of labevents, from 1 */
-    double lower, upper;
-    ecg_lab_value value;
+    int32_t item, unit;
+    double lower, upper;  /* reference range, NAN: that side is not known */
+    char sign;            /* of a censored text, see ecg_lab_value */
+    bool or_equal;
+    bool for_labels;      /* labels may use it */
+} ecg_lab_kind;
+
+/* 32 bytes: a large hospital keeps tens of millions. */
+typedef struct {
+    int64_t hadm, time;
+    double number;        /* the value; of a censored text its bound; NAN: neither */
+    uint32_t line;        /* place among the rows of labevents, from 1 */
+    int32_t kind;         /* number in kind[] */
 } ecg_lab_row;
 
 typedef struct {
@@ -59,10 +70,18 @@ typedef struct {
     int groups;
     int *column_group;   /* (tests) group of the columns and of the labels, -1: none */
     int *label_group;
+    ecg_lab_kind *kind;  /* (kinds) */
+    int kinds;
     ecg_lab_row *row;    /* (n) by patient, time, line: those in a feature window or near a recording */
     int64_t n, read;
     int64_t *first;      /* (patients + 1) */
 } ecg_lab_rows; /* = {0} to begin */
+
+static inline ecg_lab_value ecg_lab_value_of(const ecg_lab_rows *l, const ecg_lab_row *r)
+{
+    const ecg_lab_kind *k = &l->kind[r->kind];
+    return (ecg_lab_value){k->sign ? NAN : r->number, k->sign ? r->number : NAN, k->sign, k->or_equal};
+}
 
 /* training (patients): nonzero where a patient is in a training fold. A row is kept if it lies in the feature window of one of its patient's
  * visits (arrival .. + ECG_WINDOW) or between `behind` seconds before and `ahead` seconds after one of its recordings. */

@@ -63,8 +63,9 @@ int64_t ecg_lab_first_at(const ecg_lab_rows *l, int32_t patient, int64_t time)
 /* Test of a row that may be a value of a column, -1: it is none. */
 static int test_of_row(const work *w, const ecg_lab_rows *l, const ecg_lab_row *r)
 {
-    const int t = w->test_of[l->item[r->item].group];
-    return t < 0 || isnan(r->value.value) || r->value.value > ecg_tests[t].high ? -1 : t;
+    const int t = w->test_of[l->item[l->kind[r->kind].item].group];
+    const double value = ecg_lab_value_of(l, r).value;
+    return t < 0 || isnan(value) || value > ecg_tests[t].high ? -1 : t;
 }
 
 /* Rows of one recording into kept, those of test t from start[t] up to start[t + 1]. */
@@ -90,11 +91,11 @@ static void sort_by_test(work *w, int64_t start[ECG_TESTS + 1], const ecg_lab_ro
 }
 
 /* The same admission, moment, value and unit as one of the rows before it, of the same test and fluid. */
-static bool is_duplicate(const ecg_lab_row *const *kept, int64_t n)
+static bool is_duplicate(const ecg_lab_rows *l, const ecg_lab_row *const *kept, int64_t n)
 {
     const ecg_lab_row *r = kept[n];
     for (int64_t i = n - 1; i >= 0 && kept[i]->time == r->time; i--)
-        if (kept[i]->hadm == r->hadm && kept[i]->value.value == r->value.value && kept[i]->unit == r->unit)
+        if (kept[i]->hadm == r->hadm && kept[i]->number == r->number && l->kind[kept[i]->kind].unit == l->kind[r->kind].unit)
             return true;
     return false;
 }
@@ -110,9 +111,9 @@ ecg_status ecg_labs_features(float *table, const ecg_lab_rows *l, const ecg_visi
             const ecg_lab_row *const *rows = w.kept + start[t];
             int n = 0;
             for (int64_t k = 0; k < start[t + 1] - start[t]; k++) {
-                if (is_duplicate(rows, k))
+                if (is_duplicate(l, rows, k))
                     continue;
-                w.value[n] = rows[k]->value.value;
+                w.value[n] = rows[k]->number;
                 w.minute[n++] = (double)(rows[k]->time - v->at[i].arrival) / 60;
             }
             ecg_nine_statistics(table + i * ECG_COLUMNS + ECG_COL_LABS + t * ECG_STATISTICS, w.value, w.minute, n, w.scratch);
