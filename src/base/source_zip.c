@@ -211,9 +211,11 @@ static bool read_entry(member *m, const archive *a, uint32_t slot)
 /* Where the member's bytes begin: behind a header of its own, which must name it too. NULL: they do not lie before the directory. */
 static const uint8_t *find_bytes(const archive *a, const member *m)
 {
-    const uint8_t *p = a->file.at + m->at;
     const uint64_t end = (uint64_t)(a->directory - a->file.at);
-    if (m->at > end || end - m->at < LOCAL || memcmp(p, "PK\3\4", 4) || u16(p + 26) != m->name_len)
+    if (m->at > end || end - m->at < LOCAL)
+        return NULL;
+    const uint8_t *p = a->file.at + m->at;
+    if (memcmp(p, "PK\3\4", 4) || u16(p + 26) != m->name_len)
         return NULL;
     const uint64_t ahead = LOCAL + (uint64_t)u16(p + 26) + u16(p + 28);
     if (end - m->at < ahead || m->packed > end - m->at - ahead || memcmp(p + LOCAL, m->name, m->name_len))
