@@ -291,22 +291,24 @@ static bool is_no_number(ecg_field f)
     return false;
 }
 
-/* Digits, a point, an exponent: x = digits * 10^power. Up to 19 digits; false: another shape, or more of them. */
+/* Digits, a point, an exponent: x = digits * 10^power. Up to 19 digits behind leading zeros; false: another shape, or more of them. */
 static bool split_number(uint64_t *digits, int *power, ecg_field f)
 {
     enum { MOST = 19 };
     const char *at = f.at, *end = f.at + f.len;
     const char *point = NULL, *first = at += *at == '-';
+    int significant = 0;
     *digits = 0;
     for (unsigned d; at < end && ((d = (unsigned char)*at - '0') <= 9 || (*at == '.' && !point)); at++)
-        if (d <= 9)
+        if (d <= 9) {
             *digits = *digits * 10 + d; /* wraps only where there are too many */
-        else
+            significant += *digits != 0;
+        } else {
             point = at;
-    const ptrdiff_t count = at - first - (point != NULL);
-    *power = point ? (int)(point + 1 - at) : 0;
-    if (count < 1 || count > MOST)
+        }
+    if (at - first == (point != NULL) || significant > MOST)
         return false;
+    *power = point ? (int)(point + 1 - at) : 0;
     if (end - at == 4 && (*at == 'e' || *at == 'E') && (at[1] == '-' || at[1] == '+') && isdigit((unsigned char)at[2]) && isdigit((unsigned char)at[3])) {
         const int exponent = (at[2] - '0') * 10 + (at[3] - '0');
         *power += at[1] == '-' ? -exponent : exponent;
