@@ -150,6 +150,7 @@ static void check_attrition(ecg_checks *out, const ecg_cohort *c)
 {
     json_t *list = json_loads(c->attrition, 0, NULL), *step;
     const size_t n = json_array_size(list);
+    const int64_t most = INT64_MAX / 4; /* sums stay in range */
     int64_t before = 0, lost = 0, kept = 0;
     size_t i;
     char wrong[160] = "";
@@ -163,8 +164,12 @@ static void check_attrition(ecg_checks *out, const ecg_cohort *c)
         }
         kept = json_integer_value(k);
         const int64_t dropped = json_integer_value(d);
-        if (kept < 0 || dropped < 0 || (i && kept != before - dropped)) {
-            snprintf(wrong, sizeof wrong, "\"%.60s\" keeps %" PRId64 " of %" PRId64 " and drops %" PRId64, name, kept, i ? before : kept + dropped, dropped);
+        if (kept < 0 || dropped < 0 || kept > most || dropped > most) {
+            snprintf(wrong, sizeof wrong, "\"%.60s\" keeps %" PRId64 " and drops %" PRId64, name, kept, dropped);
+            break;
+        }
+        if (i && kept != before - dropped) {
+            snprintf(wrong, sizeof wrong, "\"%.60s\" keeps %" PRId64 " of %" PRId64 " and drops %" PRId64, name, kept, before, dropped);
             break;
         }
         lost += dropped;
@@ -186,20 +191,20 @@ static void check_sources(ecg_checks *out, const ecg_cohort *c)
     const char *text = ecg_tensors_meta(c->file, "sources");
     json_t *list = text ? json_loads(text, 0, NULL) : NULL, *source;
     const size_t n = json_array_size(list);
-    int64_t bytes = 0;
+    double bytes = 0;
     size_t i, broken = 0;
     json_array_foreach(list, i, source)
     {
         const char *hash = json_string_value(json_object_get(source, "sha256"));
         broken += !json_string_value(json_object_get(source, "name")) || !hash || strlen(hash) != 64 || strspn(hash, "0123456789abcdef") != 64;
-        bytes += json_integer_value(json_object_get(source, "bytes"));
+        bytes += (double)json_integer_value(json_object_get(source, "bytes"));
     }
     if (!json_is_array(list))
         ecg_check_add(out, "sources", ECG_CHECK_WRONG, "no list of sources in the metadata");
     else if (broken)
         ecg_check_add(out, "sources", ECG_CHECK_WRONG, "%zu of %zu have no name or no SHA-256", broken, n);
     else
-        ecg_check_add(out, "sources", n ? ECG_CHECK_OK : ECG_CHECK_NOTE, "%zu files of %.1f MB, each with its SHA-256", n, (double)bytes / 1e6);
+        ecg_check_add(out, "sources", n ? ECG_CHECK_OK : ECG_CHECK_NOTE, "%zu files of %.1f MB, each with its SHA-256", n, bytes / 1e6);
     json_decref(list);
 }
 

@@ -69,6 +69,7 @@ static void cost(ecg_seen_plan *p, const ecg_seen *d, ecg_seen_kind from, ecg_se
     if (waveforms)
         p->seconds += n * share / (r->per_second > 0 ? r->per_second : usual_records) / d->threads;
     p->bytes = n * ((waveforms ? share * record_bytes : 0) + 4 * columns + labels + 70) + header_bytes;
+    p->seconds += p->bytes / usual_hash; /* what is written is hashed on the way */
     p->memory = n * (8 * columns + 2 * labels + 400) + 150e6;
 }
 

@@ -45,8 +45,8 @@ static void read_beginning(beginning *b, uint8_t *block, uint8_t *room)
     while (!b->why && b->out < most_text && ecg_seen_clock() - from < most_seconds && (got = read(b->fd, block, BLOCK)) > 0) {
         const uint8_t *in = block;
         size_t left = (size_t)got;
-        if (!b->in)
-            b->gzip = ecg_is_gzip(block, left) && (g = ecg_gunzip_new());
+        if (b->in == 0)
+            b->gzip = ecg_is_gzip(block, left) && (g = ecg_gunzip_new()) != NULL;
         b->in += (double)got;
         if (!g) {
             count_lines(b, block, left);
@@ -81,6 +81,15 @@ static bool trailer_fits(const beginning *b, int64_t bytes, double text)
     return length <= 2 * text;
 }
 
+/* Three digits: an estimate is not a count. */
+static int64_t round_rows(double rows)
+{
+    double unit = 1;
+    while (rows / unit >= 1000)
+        unit *= 10;
+    return (int64_t)(rows / unit + 0.5) * (int64_t)unit;
+}
+
 /* A plain table that stops inside a row: no line end, and fewer fields than the header. */
 static bool ends_inside(int fd, int64_t bytes, int columns)
 {
@@ -110,7 +119,7 @@ static void measure(ecg_seen_table *t, int columns, uint8_t *block, uint8_t *roo
     t->exact = b.ended;
     t->text = !b.ended && b.in > 0 ? b.out * (double)t->bytes / b.in : b.out;
     if (b.lines > 0)
-        t->rows = b.ended ? b.lines - (b.last == '\n') : (int64_t)((double)b.lines * t->text / b.out) - 1;
+        t->rows = b.ended ? b.lines - (b.last == '\n') : round_rows((double)b.lines * t->text / b.out);
     if (b.why)
         snprintf(t->problem, sizeof t->problem, "damaged near byte %.0f: %s", b.in, b.why);
     else if (b.cut)
@@ -181,7 +190,7 @@ static bool is_whole(const ecg_seen *d, ecg_seen_kind kind)
 {
     static const char *const first[] = {[ECG_SEEN_HOSP] = "patients.csv", [ECG_SEEN_ED] = "edstays.csv", [ECG_SEEN_ECG] = "record_list.csv"};
     const ecg_seen_table *t = kind <= ECG_SEEN_ED && first[kind] ? ecg_seen_table_of(d, kind, first[kind]) : NULL;
-    return t && t->rows > 0.9 * (double)t->spec->rows;
+    return t && (double)t->rows > 0.9 * (double)t->spec->rows;
 }
 
 void ecg_seen_tables(ecg_seen *d)
@@ -215,7 +224,7 @@ void ecg_seen_tables(ecg_seen *d)
             const ecg_seen_table *t = &d->module[m].table[i];
             if (t->problem[0])
                 ecg_seen_problem(d, "%s: %s", t->path, t->problem);
-            else if (t->rows >= 0 && t->spec->rows && is_whole(d, d->module[m].kind) && t->rows < 0.6 * (double)t->spec->rows)
+            else if (t->rows >= 0 && t->spec->rows && is_whole(d, d->module[m].kind) && (double)t->rows < 0.6 * (double)t->spec->rows)
                 ecg_seen_note(d, "%s: about %" PRId64 " rows, the release has about %" PRId64, t->path, t->rows, t->spec->rows);
         }
 }

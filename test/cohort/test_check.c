@@ -240,6 +240,8 @@ static void sum_off(store *s) { s->attrition = "[{\"step\":\"listed\",\"kept\":2
 static void ends_elsewhere(store *s) { s->attrition = "[{\"step\":\"listed\",\"kept\":13,\"dropped\":0}]"; }
 static void no_steps(store *s) { s->attrition = "[]"; }
 static void other_steps(store *s) { s->attrition = "[{\"step\":\"listed\",\"kept\":\"12\",\"dropped\":0}]"; }
+static void absurd_steps(store *s) { s->attrition = "[{\"step\":\"listed\",\"kept\":9223372036854775807,\"dropped\":9223372036854775807}]"; }
+static void negative_steps(store *s) { s->attrition = "[{\"step\":\"listed\",\"kept\":-9223372036854775808,\"dropped\":-9223372036854775808}]"; }
 static void no_sources(store *s) { s->sources = "none"; }
 static void source_without_hash(store *s) { s->sources = "[{\"name\":\"t.csv\",\"bytes\":10,\"sha256\":\"xyz\"}]"; }
 static void empty_sources(store *s) { s->sources = "[]"; }
@@ -294,6 +296,8 @@ static const struct {
     {"a sum that ends elsewhere", ends_elsewhere, "attrition", ECG_CHECK_WRONG, "13"},
     {"no steps", no_steps, "attrition", ECG_CHECK_WRONG, "no list"},
     {"steps without numbers", other_steps, "attrition", ECG_CHECK_WRONG, "step 1"},
+    {"steps beyond any count", absurd_steps, "attrition", ECG_CHECK_WRONG, "keeps 9223372036854775807"},
+    {"steps below zero", negative_steps, "attrition", ECG_CHECK_WRONG, "keeps -9223372036854775808"},
     {"no sources", no_sources, "sources", ECG_CHECK_WRONG, "no list"},
     {"a source without a hash", source_without_hash, "sources", ECG_CHECK_WRONG, "SHA-256"},
     {"an empty list of sources", empty_sources, "sources", ECG_CHECK_NOTE, "0 files"},

@@ -75,7 +75,7 @@ fi
 
 # ---- tables that a build would stop at
 H=b/mimic-iv/hosp D=b/mimic-iv-ed/ed
-fresh() { rm -rf b && cp -r h b && rm -rf b/truth; }
+fresh() { rm -rf b && mkdir -p b/mimic-iv-ecg && cp -r h/mimic-iv h/mimic-iv-ed b && cp h/mimic-iv-ecg/*.csv b/mimic-iv-ecg; }
 fresh; head -c 50000 h/mimic-iv/hosp/labevents.csv.gz >$H/labevents.csv.gz; expect 1 'labevents.csv.gz: .*(cut|damaged)' "gzip cut" "$E" doctor b
 says 'not ready' "not ready"
 fresh; : >$D/triage.csv.gz;                           expect 1 'triage.csv.gz: empty' "empty" "$E" doctor b
@@ -102,6 +102,15 @@ awk 'BEGIN {print "labevent_id,subject_id,hadm_id,itemid,charttime,value,valuenu
     for (i = 0; i < 1000000; i++) {x = (x * 69069 + 1) % 1000003; print i ",1" x "," x * 3 ",50912,2150-01-01 00:00:00," x / 7 "," x / 7 ",mg/dL,0.5,1.2"}}' | gzip -1 >long.gz
 fresh; cp long.gz $H/labevents.csv.gz;                expect 0 'labevents.csv +about (9[5-9]|10[0-5])[0-9]{4} rows' "a long table is estimated" "$E" doctor b
 head -c $(($(wc -c <long.gz) * 9 / 10)) long.gz >$H/labevents.csv.gz; expect 1 'labevents.csv.gz: cut: its last bytes' "a long table that was cut" "$E" doctor b
+
+# ---- published tables
+fresh; mkdir b/icd && printf ',file_name,study_id,subject_id,ecg_time,ed_stay_id,all_diag_all,gender,age,strat_fold\n0,f,1,2,2150-01-01 00:00:00,3.0,[],F,50,1\n' >b/icd/records_w_diag_icd10.csv
+expect 0 '^  MIMIC-IV-ECG-Ext-ICD   b/icd' "the published codes" "$E" doctor b
+mkdir m && printf 'general_study_id,general_subject_id,general_strat_fold\n1,2,3\n' >m/mds_ed.csv
+expect 0 'cohort build --mdsed m/mds_ed.csv --ecg h/mimic-iv-ecg -o mdsed.cohort' "the published table" "$E" doctor m --ecg h/mimic-iv-ecg
+expect 0 'cohort build --mdsed m/mds_ed.csv -o mdsed.cohort --no-waveforms' "the published table alone" "$E" doctor m/mds_ed.csv
+sed -i '1s/strat_fold/strat_folds/' m/mds_ed.csv
+expect 1 'mds_ed.csv: no column general_strat_fold \(there is general_strat_folds\)' "of another release" "$E" doctor m
 
 # ---- other things
 mkdir e;                                              expect 1 'e: empty' "an empty folder" "$E" doctor e
