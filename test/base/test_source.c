@@ -37,7 +37,7 @@ typedef struct {
 static void put(uint8_t *to, size_t *len, uint64_t x, int bytes)
 {
     for (int i = 0; i < bytes; i++)
-        to[(*len)++] = i < 8 ? (uint8_t)(x >> 8 * i) : 0;
+        to[(*len)++] = (uint8_t)(i < 8 ? x >> 8 * i : 0);
 }
 
 static void put_text(uint8_t *to, size_t *len, const char *text)
