@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "cohort/icd_results.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -92,11 +91,9 @@ ecg_status ecg_icd_results_codes(const ecg_icd_results *r, ecg_visit *v, ecg_cod
 ecg_status ecg_icd_results_file(const ecg_icd_results *r, ecg_visit *v, ecg_err *err)
 {
     static const char mark[] = "files/";
-    ecg_field f = {"", 0};
-    if (r->at[FILE_NAME] >= 0)
-        f = ecg_csv_field(r->t, r->at[FILE_NAME]);
-    const char *below = f.len ? memmem(f.at, f.len, mark, sizeof mark - 1) : NULL;
-    const char *from = below ? below : f.at;
-    v->path = strndup(f.len ? from : "", f.len - (size_t)(f.len ? from - f.at : 0));
+    const ecg_field f = r->at[FILE_NAME] >= 0 ? ecg_csv_field(r->t, r->at[FILE_NAME]) : (ecg_field){"", 0};
+    const char *from = f.at && f.len ? f.at : "";
+    const char *below = f.at && f.len ? memmem(f.at, f.len, mark, sizeof mark - 1) : NULL;
+    v->path = below ? strndup(below, f.len - (size_t)(below - from)) : strndup(from, f.len);
     return v->path ? ECG_OK : ecg_fail(err, ECG_ENOMEM, "no memory for the recordings");
 }

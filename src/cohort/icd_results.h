@@ -23,6 +23,6 @@ void ecg_icd_results_close(ecg_icd_results *r);
 ecg_status ecg_icd_results_next(ecg_icd_results *r, ecg_visit *v, bool *more, ecg_err *err);
 /* Of the same row. */
 ecg_status ecg_icd_results_codes(const ecg_icd_results *r, ecg_visit *v, ecg_code_list *list, ecg_words *words, ecg_err *err);
-ecg_status ecg_icd_results_file(const ecg_icd_results *r, ecg_visit *v, ecg_err *err); /* path, from its last "files/" on; an empty one if there is no column */
+ecg_status ecg_icd_results_file(const ecg_icd_results *r, ecg_visit *v, ecg_err *err); /* path, from "files/" on; an empty one if there is no column */
 
 #endif

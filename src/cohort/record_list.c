@@ -2,10 +2,25 @@
 #include "cohort/record_list.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/source.h"
 
 static const char file_name[] = "record_list.csv";
+
+/* What is stored without compression lies in the archive itself, which is closed again. */
+static ecg_status keep_bytes(ecg_bytes *b, ecg_err *err)
+{
+    if (b->kind || !b->len)
+        return ECG_OK;
+    uint8_t *copy = malloc(b->len);
+    if (!copy)
+        return ecg_fail(err, ECG_ENOMEM, "no memory for %zu bytes of %s", b->len, file_name);
+    memcpy(copy, b->at, b->len);
+    *b = (ecg_bytes){copy, b->len, 1};
+    return ECG_OK;
+}
 
 ecg_status ecg_record_list_unzip(ecg_bytes *out, const char *archive, ecg_err *err)
 {
@@ -16,6 +31,8 @@ ecg_status ecg_record_list_unzip(ecg_bytes *out, const char *archive, ecg_err *e
         return st;
     if (!(st = ecg_zip_find(prefix, sizeof prefix, &zip, file_name, err)) && !(st = ecg_zip_enter(&zip, prefix, err)))
         st = ecg_source_open(&zip, file_name, out, err);
+    if (!st && (st = keep_bytes(out, err)))
+        ecg_bytes_free(out);
     ecg_source_close(&zip);
     return st;
 }

@@ -159,13 +159,14 @@ def distractors(folder, hospital, rows, good, path):
 
 # ---- other arrangements --------------------------------------------------------------------------------------------------------------
 
-def archive(folder, hospital, meta, raw):
+def archive(folder, hospital, meta, raw, stored):
     name = os.path.join(folder, "mimic-iv-ecg-diagnostic-1.0.zip")
     root = os.path.join(hospital, "mimic-iv-ecg")
     with zipfile.ZipFile(name, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as z:
         for at, _, files in sorted(os.walk(root)):
             for f in sorted(files):
-                z.write(os.path.join(at, f), os.path.join("mimic-iv-ecg-diagnostic-1.0", os.path.relpath(os.path.join(at, f), root)))
+                z.write(os.path.join(at, f), os.path.join("mimic-iv-ecg-diagnostic-1.0", os.path.relpath(os.path.join(at, f), root)),
+                        zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED)
     zipped, c, _ = build(os.path.join(folder, "zip.cohort"), "--ecg", name, "--ed", os.path.join(hospital, "mimic-iv-ed"), "--hosp", os.path.join(hospital, "mimic-iv"), *COMMON)
     check(zipped["synthetic"] == "true", "a synthetic hospital is known by any of its modules")
     check(same_tensors(raw, c), "recordings in the archive: the same cohort")
@@ -343,7 +344,8 @@ def main():
         h = cc.Hospital(hospital)
         h.admissions["edregtime"], h.admissions["edouttime"] = pd.to_datetime(h.admissions.edregtime), pd.to_datetime(h.admissions.edouttime)
         raw_meta, raw = published(folder, hospital, h, mapping)
-        #archive(folder, hospital, raw_meta, raw)
+        archive(folder, hospital, raw_meta, raw, stored=False)
+        archive(folder, hospital, raw_meta, raw, stored=True)
         rewritten(folder, hospital, raw)
         masks(folder, hospital, raw)
         offset(folder, hospital, h, mapping)
