@@ -6,174 +6,155 @@
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
-#define ROW_MASK (ECG_RANKED_LAST - 1u)
+#include "stat/sort_keys.h"
 
-/* Unsigned integers in the order of the floats; both zeros are one. */
-static uint32_t sortable(float x)
+#define POSITIVE (UINT32_C(1) << 31)
+
+/* Where scores come from: one of the two. */
+typedef struct {
+    const float *f;
+    const double *d;
+} scores;
+
+/* Entries by falling score, cut into groups: a run of equal scores that holds a positive, its negatives first. */
+static int cut_into_groups(ecg_ranked *out, const uint64_t *key, const uint32_t *tag, int64_t n, int64_t positives)
 {
-    uint32_t u;
-    x += 0.0f;
-    memcpy(&u, &x, sizeof u);
-    return u & 0x80000000u ? ~u : u | 0x80000000u;
-}
-
-/* Stable radix sort by the upper 32 bits, 11 bits at a time; the result is in a or b and is returned. */
-static uint64_t *sort_pairs(uint64_t *a, uint64_t *b, int64_t n)
-{
-    static const int shift[3] = {32, 43, 54};
-    for (int pass = 0; pass < 3; pass++) {
-        int64_t start[2048] = {0}, sum = 0;
-        for (int64_t i = 0; i < n; i++)
-            start[a[i] >> shift[pass] & 2047]++;
-        for (int j = 0; j < 2048; j++) {
-            const int64_t count = start[j];
-            start[j] = sum;
-            sum += count;
-        }
-        for (int64_t i = 0; i < n; i++)
-            b[start[a[i] >> shift[pass] & 2047]++] = a[i];
-        uint64_t *t = a;
-        a = b;
-        b = t;
+    out->group = malloc((size_t)(positives ? positives : 1) * sizeof *out->group);
+    if (!out->group)
+        return -1;
+    uint32_t at = 0;
+    for (int64_t i = 0, end; i < n; i = end) {
+        uint32_t any = 0;
+        for (end = i; end < n && key[end] == key[i]; end++)
+            any |= tag[end] & POSITIVE;
+        const uint32_t above = at;
+        for (int64_t j = i; j < end; j++)
+            if (!(tag[j] & POSITIVE))
+                out->row[at++] = tag[j];
+        if (!any)
+            continue;
+        const uint32_t negative = at;
+        for (int64_t j = i; j < end; j++)
+            if (tag[j] & POSITIVE)
+                out->row[at++] = tag[j] & ~POSITIVE;
+        out->group[out->groups++] = (ecg_ranked_group){above, negative, at};
     }
-    return a;
+    out->n = n;
+    return 0;
 }
 
-int ecg_ranked_make(ecg_ranked *out, const float *score, const int8_t *label, int64_t n, int64_t stride, int64_t per_row)
+static int make(ecg_ranked *out, scores score, const int8_t *label, int64_t n, int64_t stride, int64_t per_row)
 {
-    int64_t known = 0;
-    assert(n >= 0 && n <= (int64_t)ROW_MASK + 1);
+    int64_t known = 0, positives = 0;
+    assert(n >= 0 && n < (int64_t)POSITIVE);
     *out = (ecg_ranked){0};
     for (int64_t row = 0; row < n; row++)
-        for (int64_t c = 0; c < per_row; c++)
+        for (int64_t c = 0; c < per_row; c++) {
             known += label[row * stride + c] == 0 || label[row * stride + c] == 1;
+            positives += label[row * stride + c] == 1;
+        }
+    assert(known <= (int64_t)UINT32_MAX);
     const size_t room = known ? (size_t)known : 1;
-    uint64_t *pair = malloc(2 * room * sizeof *pair);
-    out->entry = malloc(room * sizeof *out->entry);
-    if (!pair || !out->entry) {
-        free(pair);
-        ecg_ranked_clear(out);
-        return -1;
-    }
+    uint64_t *key = malloc(room * sizeof *key);
+    uint32_t *tag = malloc(room * sizeof *tag);
+    out->row = malloc(room * sizeof *out->row);
+    int status = -1;
+    if (!key || !tag || !out->row)
+        goto done;
+    int64_t i = 0;
     for (int64_t row = 0; row < n; row++)
         for (int64_t c = 0; c < per_row; c++) {
             const int64_t at = row * stride + c;
             if (label[at] != 0 && label[at] != 1)
                 continue;
-            out->nan |= isnan(score[at]);
-            pair[out->n++] = (uint64_t)sortable(score[at]) << 32 | (label[at] ? ECG_RANKED_POSITIVE : 0) | (uint32_t)row;
+            const double x = score.f ? (double)score.f[at] : score.d[at];
+            out->nan |= isnan(x);
+            key[i] = ecg_sort_key(x);
+            tag[i++] = (label[at] ? POSITIVE : 0) | (uint32_t)row;
         }
-    const uint64_t *sorted = sort_pairs(pair, pair + room, known);
-    for (int64_t i = 0, end; i < known; i = end) {
-        uint32_t any = 0;
-        for (end = i; end < known && sorted[end] >> 32 == sorted[i] >> 32; end++) {
-            out->entry[end] = (uint32_t)sorted[end];
-            any |= out->entry[end] & ECG_RANKED_POSITIVE;
-        }
-        for (int64_t j = i; any && j < end; j++)
-            out->entry[j] |= ECG_RANKED_TIED | (j == end - 1 ? ECG_RANKED_LAST : 0);
-    }
-    free(pair);
-    return 0;
+    status = ecg_sort_keys(&key, &tag, known) ? -1 : cut_into_groups(out, key, tag, known, positives);
+done:
+    free(key);
+    free(tag);
+    if (status)
+        ecg_ranked_clear(out);
+    return status;
+}
+
+int ecg_ranked_make(ecg_ranked *out, const float *score, const int8_t *label, int64_t n, int64_t stride, int64_t per_row)
+{
+    return make(out, (scores){score, NULL}, label, n, stride, per_row);
+}
+
+int ecg_ranked_make_double(ecg_ranked *out, const double *score, const int8_t *label, int64_t n, int64_t stride, int64_t per_row)
+{
+    return make(out, (scores){NULL, score}, label, n, stride, per_row);
 }
 
 void ecg_ranked_clear(ecg_ranked *r)
 {
-    free(r->entry);
+    free(r->row);
+    free(r->group);
     *r = (ecg_ranked){0};
 }
 
-void ecg_ranked_auroc(double out[ECG_LANES], const ecg_ranked *r, const uint32_t *weight)
+static uint64_t weigh(const uint32_t *row, int64_t n, const uint32_t *weight)
 {
-    uint32_t below[ECG_LANES] = {0}, tied_neg[ECG_LANES] = {0}, tied_pos[ECG_LANES] = {0};
-    uint64_t pos[ECG_LANES] = {0}, neg[ECG_LANES] = {0}, wins2[ECG_LANES] = {0}; /* twice the pairs won, ties once */
-    for (int64_t i = 0; i < r->n; i++) {
-        const uint32_t e = r->entry[i];
-        const uint32_t *w = weight + (size_t)(e & ROW_MASK) * ECG_LANES;
-        uint32_t *sum = e & ECG_RANKED_POSITIVE ? tied_pos : e & ECG_RANKED_TIED ? tied_neg : below;
-        for (int l = 0; l < ECG_LANES; l++)
-            sum[l] += w[l];
-        if (!(e & ECG_RANKED_LAST))
-            continue;
-        for (int l = 0; l < ECG_LANES; l++) {
-            neg[l] += below[l];
-            wins2[l] += tied_pos[l] * (2 * neg[l] + tied_neg[l]);
-            pos[l] += tied_pos[l];
-            neg[l] += tied_neg[l];
-            below[l] = tied_neg[l] = tied_pos[l] = 0;
-        }
-    }
-    for (int l = 0; l < ECG_LANES; l++) {
-        neg[l] += below[l];
-        out[l] = r->nan || !pos[l] || !neg[l] ? NAN : (double)wins2[l] / (2.0 * (double)pos[l] * (double)neg[l]);
-    }
+    uint64_t sum = 0;
+    for (int64_t i = 0; weight && i < n; i++)
+        sum += weight[row[i]];
+    return weight ? sum : (uint64_t)n;
 }
 
-/* The same with every weight 1. */
-static double auroc_of(const ecg_ranked *r)
+ecg_areas ecg_ranked_areas(const ecg_ranked *r, const uint32_t *weight)
 {
-    uint64_t pos = 0, neg = 0, tied_pos = 0, tied_neg = 0, wins2 = 0;
-    for (int64_t i = 0; i < r->n; i++) {
-        const uint32_t e = r->entry[i];
-        if (!(e & ECG_RANKED_TIED)) {
-            neg++;
-            continue;
-        }
-        e & ECG_RANKED_POSITIVE ? tied_pos++ : tied_neg++;
-        if (e & ECG_RANKED_LAST) {
-            wins2 += tied_pos * (2 * neg + tied_neg);
-            pos += tied_pos;
-            neg += tied_neg;
-            tied_pos = tied_neg = 0;
-        }
+    uint64_t above = 0, positives = 0, lost = 0, tied = 0; /* negatives so far; pairs in which the negative scores higher, as high */
+    double precision = 0;
+    uint32_t at = 0;
+    for (int64_t g = 0; g < r->groups; g++) {
+        const ecg_ranked_group *x = &r->group[g];
+        above += weigh(r->row + at, x->above - at, weight);
+        const uint64_t negative = weigh(r->row + x->above, x->negative - x->above, weight);
+        const uint64_t positive = weigh(r->row + x->negative, x->positive - x->negative, weight);
+        lost += positive * above;
+        tied += positive * negative;
+        above += negative;
+        positives += positive;
+        if (positives + above)
+            precision += (double)positive * ((double)positives / (double)(positives + above));
+        at = x->positive;
     }
-    return r->nan || !pos || !neg ? NAN : (double)wins2 / (2.0 * (double)pos * (double)neg);
+    const uint64_t negatives = above + weigh(r->row + at, r->n - at, weight);
+    if (r->nan || !positives || !negatives)
+        return (ecg_areas){NAN, NAN};
+    const uint64_t won_twice = 2 * positives * negatives - (2 * lost + tied);
+    return (ecg_areas){(double)won_twice / (2.0 * (double)positives * (double)negatives), precision / (double)positives};
+}
+
+static ecg_areas areas_of(const float *score, const int8_t *label, int64_t n, int64_t stride, int64_t per_row)
+{
+    ecg_ranked r;
+    if (ecg_ranked_make(&r, score, label, n, stride, per_row))
+        return (ecg_areas){NAN, NAN};
+    const ecg_areas areas = ecg_ranked_areas(&r, NULL);
+    ecg_ranked_clear(&r);
+    return areas;
 }
 
 double ecg_auroc(const float *score, const int8_t *label, int64_t n, int64_t stride)
 {
-    ecg_ranked r;
-    if (ecg_ranked_make(&r, score, label, n, stride, 1))
-        return NAN;
-    const double area = auroc_of(&r);
-    ecg_ranked_clear(&r);
-    return area;
+    return areas_of(score, label, n, stride, 1).auroc;
+}
+
+double ecg_average_precision(const float *score, const int8_t *label, int64_t n, int64_t stride)
+{
+    return areas_of(score, label, n, stride, 1).precision;
 }
 
 double ecg_auroc_micro(const float *score, const int8_t *label, int64_t n, int64_t K)
 {
-    ecg_ranked r;
-    if (ecg_ranked_make(&r, score, label, n, K, K))
-        return NAN;
-    const double area = auroc_of(&r);
-    ecg_ranked_clear(&r);
-    return area;
-}
-
-/* Sum over distinct thresholds of (recall gained) * precision there, without interpolation (scikit-learn's definition). Thresholds that
- * gain no recall, groups without a positive, add nothing. */
-double ecg_average_precision(const float *score, const int8_t *label, int64_t n, int64_t stride)
-{
-    ecg_ranked r;
-    if (ecg_ranked_make(&r, score, label, n, stride, 1))
-        return NAN;
-    int64_t positives = 0, tp = 0, group = 0;
-    for (int64_t i = 0; i < r.n; i++)
-        positives += r.entry[i] >> 31;
-    double sum = 0;
-    for (int64_t i = r.n - 1; i >= 0; i--) { /* thresholds fall: entries i.. are called positive */
-        group += r.entry[i] >> 31;
-        if ((r.entry[i] & ECG_RANKED_TIED) && (i == 0 || !(r.entry[i - 1] & ECG_RANKED_TIED) || (r.entry[i - 1] & ECG_RANKED_LAST))) {
-            tp += group;
-            sum += (double)group * ((double)tp / (double)(r.n - i));
-            group = 0;
-        }
-    }
-    const double precision = r.nan || !positives || positives == r.n ? NAN : sum / (double)positives;
-    ecg_ranked_clear(&r);
-    return precision;
+    return areas_of(score, label, n, K, K).auroc;
 }
 
 ecg_macro ecg_macro_of(const double *per_label, int64_t K)

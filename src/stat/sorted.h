@@ -16,7 +16,4 @@ typedef struct {
 int ecg_sorted_make(ecg_sorted *out, const double *score, const int8_t *label, int64_t n, int64_t stride, int64_t per_row);
 void ecg_sorted_clear(ecg_sorted *s);
 
-/* Stable order of n rows by falling score: at most 2^31; row (n) is overwritten. Both zeros are one value; NAN sorts somewhere. */
-int ecg_sort_falling(uint32_t *row, const double *score, int64_t n);
-
 #endif
