@@ -82,7 +82,7 @@ gzip -dc good.gz | sed '5s/,/,x/' | gzip >$labs
 expect 1 'labevents.csv.gz:5.*subject_id' "an id that is no number" "$E" cohort build --mimic h -o x.cohort --min-count 10 --max-failures 5
 cp good.gz $labs
 check "nothing under the name after all that" [ ! -e x.cohort ]
-check "no temporary file either" [ -z "$(find . -maxdepth 1 -name 'x.cohort*' ! -name '*.failures.csv')" ]
+check "no temporary file either" [ -z "$(find . -maxdepth 1 -name 'x.cohort*' ! -name "*.failures.csv" ! -name "*.part*")" ]
 mkdir p
 printf ',description,diagnostic,diagnostic_class\nNORM,normal ECG,1.0,NORM\n' >p/scp_statements.csv
 row() {
