@@ -39,7 +39,7 @@ done
 
 "$B"/test/golden/golden test/golden/vectors >"$log" 2>&1; closing "golden (own copy)" $?
 "$B"/test/golden/golden "$ECGRAFT_GOLDEN" >"$log" 2>&1; closing "golden $ECGRAFT_GOLDEN" $?
-scripts="test/tool/*.sh test/py/*.py"
+scripts="test/tool/*.sh test/py/check_*.py"
 [ -z "${UNITS:-}" ] || scripts=
 if [ -z "${UNITS:-}" ] && [ -x "$B"/test/ecg/test_data ]; then
     "$B"/test/ecg/test_data "$ECGRAFT_DATA" >"$log" 2>&1; closing "recordings $ECGRAFT_DATA" $?
