@@ -149,6 +149,38 @@ static void equal_rates_copy(void **state)
 }
 
 /* The way for twelve leads at once, in blocks, gives what one lead alone gives. */
+/* Recordings that are shorter than the filter, and outputs that do not fill a group: where some outputs have fewer taps than others. */
+static void short_ones_together_and_alone(void **state)
+{
+    (void)state;
+    enum { LONGEST = 2600 };
+    static const double rates[] = {500, 200, 1000};
+    static float x[12][LONGEST], all[12 * LONGEST];
+    static double one[LONGEST], y[LONGEST];
+    const float *lead[12];
+    for (int l = 0; l < 12; l++) {
+        lead[l] = x[l];
+        for (int n = 0; n < LONGEST; n++)
+            x[l][n] = (float)cos(0.03 * (l + 1) * n + l);
+    }
+    for (size_t i = 0; i < sizeof rates / sizeof *rates; i++) {
+        ecg_resampler *r;
+        assert_int_equal(ecg_resampler_new(&r, rates[i], 100, NULL), ECG_OK);
+        for (int n_in = 1; n_in <= LONGEST; n_in += n_in < 60 ? 1 : 127) {
+            const int64_t n_out = ecg_resampled_length(n_in, rates[i], 100);
+            assert_int_equal(ecg_resample_leads(all, lead, 12, n_in, r, NULL), ECG_OK);
+            for (int l = 0; l < 12; l += 11) {
+                for (int n = 0; n < n_in; n++)
+                    one[n] = (double)x[l][n];
+                ecg_resample(y, one, n_in, r);
+                for (int64_t t = 0; t < n_out; t++)
+                    assert_true(all[t * 12 + l] == (float)y[t]);
+            }
+        }
+        ecg_resampler_free(r);
+    }
+}
+
 static void leads_together_and_alone(void **state)
 {
     (void)state;
@@ -373,6 +405,7 @@ int main(void)
         cmocka_unit_test(any_rate_follows_the_general_rule),
         cmocka_unit_test(rates_without_a_way),
         cmocka_unit_test(equal_rates_copy),
+        cmocka_unit_test(short_ones_together_and_alone),
         cmocka_unit_test(leads_together_and_alone),
         cmocka_unit_test(gaps_and_clipping),
         cmocka_unit_test(order_of_leads_does_not_matter),

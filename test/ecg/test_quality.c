@@ -204,6 +204,75 @@ static void the_numbers(void **state)
     ecg_record_clear(&rec);
 }
 
+static int ascending(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Samples in runs at an extreme, one after the other. */
+static int64_t slow_resting(const float *x, int n, int shortest)
+{
+    float low = x[0], high = x[0];
+    for (int t = 0; t < n; t++) {
+        low = fminf(low, x[t]);
+        high = fmaxf(high, x[t]);
+    }
+    int64_t sum = 0;
+    for (int t = 0, end; t < n; t = end) {
+        for (end = t + 1; end < n && x[end] == x[t]; end++)
+            ;
+        if (low < high && (x[t] == low || x[t] == high) && end - t >= shortest)
+            sum += end - t;
+    }
+    return sum;
+}
+
+/* Coarse steps make equal values and runs, of every length from none on: the median of a sort, to the last bit. */
+static void as_by_sorting_and_by_counting(void **state)
+{
+    (void)state;
+    uint32_t random = 1;
+    for (int n = 0; n < 400; n++) {
+        ecg_record rec;
+        ecg_quality q;
+        double gap[400];
+        int64_t rest = 0;
+        int missing = 0, clipped_samples = 0, gaps = 0;
+        assert_int_equal(ecg_record_make(&rec, 3, n, 100, NULL), ECG_OK);
+        for (int l = 0; l < 3; l++) {
+            snprintf(rec.lead[l].name, sizeof rec.lead[l].name, "%s", ecg_lead_names[l]);
+            snprintf(rec.lead[l].unit, sizeof rec.lead[l].unit, "mV");
+            for (int t = 0; t < n; t++) {
+                random = random * 1664525u + 1013904223u;
+                const float x = (float)(random >> 16 & 31) * (n % 3 ? 0.25f : 0.0031f) - 2;
+                rec.value[l * n + t] = t && (random >> 24) % 3 ? rec.value[l * n + t - 1] : x;
+                if (n % 5 == 0 && l == 1 && (random >> 8 & 15) == 0)
+                    rec.value[l * n + t] = NAN;
+                missing += isnan(rec.value[l * n + t]) != 0;
+                clipped_samples += fabsf(rec.value[l * n + t]) > 3;
+            }
+            if (n)
+                rest += slow_resting(rec.value + l * n, n, 5);
+        }
+        for (int t = 0; t < n; t++) {
+            gap[gaps] = fabs((double)rec.value[n + t] - rec.value[t] - rec.value[2 * n + t]);
+            gaps += !isnan(gap[gaps]);
+        }
+        qsort(gap, (size_t)gaps, sizeof *gap, ascending);
+        ecg_record_quality(&q, &rec);
+        if (gaps)
+            assert_true(q.einthoven_mv == (gaps % 2 ? gap[gaps / 2] : (gap[gaps / 2 - 1] + gap[gaps / 2]) / 2));
+        else
+            assert_true(isnan(q.einthoven_mv));
+        assert_true(n == 0 || q.missing == (double)missing / (3.0 * n));
+        assert_true(n == 0 || q.clipped == (double)clipped_samples / (3.0 * n));
+        if (n % 5) /* fminf of NAN is another rule */
+            assert_true(n == 0 || q.saturated == (double)rest / (3.0 * n));
+        ecg_record_clear(&rec);
+    }
+}
+
 static void leads_resting_at_an_extreme(void **state)
 {
     (void)state;
@@ -275,6 +344,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_fault_each),
         cmocka_unit_test(the_numbers),
+        cmocka_unit_test(as_by_sorting_and_by_counting),
         cmocka_unit_test(leads_resting_at_an_extreme),
         cmocka_unit_test(empty_and_crowded),
         cmocka_unit_test(every_warning_has_a_text),
