@@ -424,19 +424,36 @@ static int by_time(const void *x, const void *y)
     return a->line < b->line ? -1 : a->line > b->line;
 }
 
-/* By patient, in place; next (patients): where the next row of each goes. Released tables are in this order already. */
-static void gather_patients(row_list *list, const int64_t *first, int64_t *next, int64_t patients)
+/* Rows of the patients from .. to, in place, so that those of `step` patients at a time lie together in the end; next: room for as many numbers. */
+static void gather(row_list *list, const int64_t *first, int64_t *next, int32_t from, int32_t to, int32_t step)
 {
-    for (int64_t p = 0; p < patients; p++)
-        while (next[p] < first[p + 1]) {
-            const int64_t here = next[p], there = next[list->patient[here]]++;
+    const int32_t groups = (to - from + step - 1) / step;
+    for (int32_t g = 0; g < groups; g++)
+        next[g] = first[from + g * step];
+    for (int32_t g = 0; g < groups; g++) {
+        const int64_t end = first[to - from > (g + 1) * step ? from + (g + 1) * step : to];
+        while (next[g] < end) {
+            const int64_t here = next[g];
+            const int32_t patient = list->patient[here], other = (patient - from) / step;
+            const int64_t there = next[other]++;
+            if (there == here)
+                continue;
             const ecg_lab_row row = list->row[here];
-            const int32_t patient = list->patient[here];
             list->row[here] = list->row[there];
             list->patient[here] = list->patient[there];
             list->row[there] = row;
             list->patient[there] = patient;
         }
+    }
+}
+
+/* By patient. Released tables are in this order already; others in two passes, as swaps all over a large table wait for memory at each row. */
+static void gather_patients(row_list *list, const int64_t *first, int64_t *next, int32_t patients)
+{
+    const int32_t step = patients / 256 + 1;
+    gather(list, first, next, 0, patients, step);
+    for (int32_t p = 0; p < patients; p += step)
+        gather(list, first, next, p, patients - p > step ? p + step : patients, 1);
 }
 
 /* Into the result, by patient, time, line. */
@@ -451,8 +468,7 @@ static ecg_status sort_rows(reading *r, ecg_err *err)
         l->first[r->kept.patient[i] + 1]++;
     for (int64_t p = 0; p < patients; p++)
         l->first[p + 1] += l->first[p];
-    memcpy(next, l->first, ((size_t)patients + 1) * sizeof *next);
-    gather_patients(&r->kept, l->first, next, patients);
+    gather_patients(&r->kept, l->first, next, (int32_t)patients);
     free(next);
     l->row = r->kept.row;
     l->n = r->kept.n;
