@@ -360,7 +360,7 @@ static int build_apart(trial *x, rlim_t largest_file)
             setrlimit(RLIMIT_FSIZE, &(struct rlimit){largest_file, largest_file});
         _exit(build(x) == ECG_EIO ? 7 : 8);
     }
-    int how;
+    int how = -1;
     assert_true(child > 0 && waitpid(child, &how, 0) == child);
     return how;
 }
