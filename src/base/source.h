@@ -19,7 +19,7 @@ struct ecg_source {
 ecg_status ecg_source_folder(ecg_source *out, const char *folder, ecg_err *err);
 
 /* A zip archive, of any size, opened once and mapped: at most 16 bytes of memory for each of its files. Stored and deflated files can be opened,
- * from several threads at once; their CRC is checked. A name that is there twice means the later file, as everywhere.
+ * from several threads at once; their CRC is checked, and the bytes outlive the archive. A name that is there twice means the later file, as everywhere.
  * ECG_EFORMAT: not a zip archive. ECG_EDATA: damaged or cut. */
 ecg_status ecg_source_zip(ecg_source *out, const char *path, ecg_err *err);
 ecg_status ecg_source_zip_bytes(ecg_source *out, const void *bytes, size_t len, const char *name, ecg_err *err); /* not copied */

@@ -293,18 +293,17 @@ static ecg_status read_member(ecg_bytes *out, const archive *a, const member *m,
         return ecg_fail_at(err, ECG_EDATA, path, 0, 0, "not where the directory of the archive says");
     if (m->method ? m->size / largest_ratio > m->packed || m->packed >= UINT32_MAX : m->size != m->packed)
         return ecg_fail_at(err, ECG_EDATA, path, 0, 0, "%" PRIu64 " bytes packed into %" PRIu64, m->size, m->packed);
-    ecg_bytes got = {.at = packed, .len = (size_t)m->size};
-    if (m->method) {
-        uint8_t *room = malloc((size_t)m->size + 1);
-        if (!room)
-            return ecg_fail_at(err, ECG_ENOMEM, path, 0, 0, "%" PRIu64 " bytes do not fit into memory", m->size);
-        if (expand(room, (size_t)m->size, packed, (size_t)m->packed) != m->size) {
-            free(room);
-            return ecg_fail_at(err, ECG_EDATA, path, 0, 0, "damaged in the archive");
-        }
-        got = (ecg_bytes){.at = room, .len = (size_t)m->size, .kind = MALLOCED};
+    uint8_t *room = malloc((size_t)m->size + 1);
+    if (!room)
+        return ecg_fail_at(err, ECG_ENOMEM, path, 0, 0, "%" PRIu64 " bytes do not fit into memory", m->size);
+    ecg_bytes got = {.at = room, .len = (size_t)m->size, .kind = MALLOCED}; /* the caller's own: the archive may be closed before it is read */
+    if (!m->method) {
+        memcpy(room, packed, got.len);
+    } else if (expand(room, got.len, packed, (size_t)m->packed) != got.len) {
+        ecg_bytes_free(&got);
+        return ecg_fail_at(err, ECG_EDATA, path, 0, 0, "damaged in the archive");
     }
-    if (crc_of(got.at, got.len) != m->crc) {
+    if (crc_of(room, got.len) != m->crc) {
         ecg_bytes_free(&got);
         return ecg_fail_at(err, ECG_EDATA, path, 0, 0, "damaged in the archive: its CRC differs");
     }

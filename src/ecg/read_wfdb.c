@@ -201,10 +201,10 @@ static void finish_signal(int32_t *out, int32_t *stored, int64_t n_stored, int64
         for (int64_t i = 0; i < n_stored * c; i++)
             if (stored[i] == missing)
                 stored[i] = ECG_WFDB_MISSING;
-    for (int64_t i = 0; i < frames * c; i++) {
-        const int64_t from = i + s->skew * c;
-        out[i] = from < n_stored * c ? stored[from] : ECG_WFDB_MISSING;
-    }
+    const int64_t skew = s->skew < n_stored ? s->skew : n_stored, there = n_stored - skew < frames ? n_stored - skew : frames;
+    memcpy(out, stored + skew * c, (size_t)(there * c) * sizeof *out);
+    for (int64_t i = there * c; i < frames * c; i++)
+        out[i] = ECG_WFDB_MISSING;
 }
 
 static ecg_status read_group(int32_t **sample, const group *g, int64_t *frames, unsigned *warnings, const part *p, ecg_err *err)
@@ -378,11 +378,14 @@ static ecg_status make_room(sink *to, const part *like, int64_t frames, double r
 static void to_values(float *value, const int32_t *sample, int64_t frames, const ecg_wfdb_signal *s, double scale)
 {
     const int64_t c = s->per_frame;
-    for (int64_t t = 0; t < frames; t++) {
+    const double baseline = (double)s->baseline, gain = s->gain;
+    for (int64_t t = 0; c == 1 && t < frames; t++)
+        value[t] = (float)(scale * ((sample[t] == ECG_WFDB_MISSING ? (double)NAN : (double)sample[t]) - baseline) / gain);
+    for (int64_t t = 0; c > 1 && t < frames; t++) {
         double sum = 0;
         for (int64_t j = 0; j < c; j++)
             sum += sample[t * c + j] == ECG_WFDB_MISSING ? (double)NAN : (double)sample[t * c + j];
-        value[t] = (float)(scale * ((c == 1 ? sum : sum / (double)c) - (double)s->baseline) / s->gain);
+        value[t] = (float)(scale * (sum / (double)c - baseline) / gain);
     }
 }
 
@@ -572,14 +575,14 @@ static unsigned look_at_leads(const ecg_record *rec)
     unsigned warnings = 0;
     for (int i = 0; i < rec->leads; i++) {
         const float *x = rec->value + i * rec->samples;
-        float low = INFINITY, high = -INFINITY;
-        for (int64_t t = 0; t < rec->samples; t++) {
-            low = x[t] < low ? x[t] : low; /* false for NAN */
-            high = x[t] > high ? x[t] : high;
-        }
-        if (low > high)
+        int64_t first = 0, t;
+        while (first < rec->samples && isnan(x[first]))
+            first++;
+        for (t = first; t < rec->samples && !(x[t] < x[first] || x[t] > x[first]); t++) /* most leads differ soon */
+            ;
+        if (first == rec->samples)
             warnings |= ECG_WARN_LEAD_INVALID;
-        else if (low == high && rec->samples > 1)
+        else if (t == rec->samples && rec->samples > 1)
             warnings |= ECG_WARN_LEAD_FLAT;
     }
     return warnings;

@@ -181,8 +181,12 @@ static void a_good_archive(void **state)
         s.most = 20;
         assert_int_equal(ecg_source_open(&s, "files/p1/1.dat", &b, &err), ECG_EDATA);
         assert_string_equal(err.msg, "63 bytes once expanded, at most 20 are taken");
+        s.most = 0;
+        assert_int_equal(ecg_source_open(&s, "files/p1/1.hea", &b, &err), ECG_OK); /* stored: not a view of the archive */
         ecg_source_close(&s);
         free(z);
+        assert_memory_equal(b.at, "1 12 500 5000\n", b.len);
+        ecg_bytes_free(&b);
     }
 }
 
