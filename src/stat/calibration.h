@@ -32,7 +32,7 @@ typedef struct {
     double mean_predicted, prevalence;
     int fit;
 } ecg_calibration;
-/* Every field NAN where a probability is NAN or there is no entry. */
-void ecg_calibrate(ecg_calibration *out, const ecg_sorted *s);
+/* Every field NAN where a probability is NAN or there is no entry. 0; -1: out of memory. */
+int ecg_calibrate(ecg_calibration *out, const ecg_sorted *s);
 
 #endif

@@ -107,7 +107,7 @@ json_t *ecg_assess_json(const ecg_assessment *a);
 ecg_status ecg_assess_write(const ecg_assessment *a, const char *folder, const char *suffix, ecg_err *err);
 
 /* A number as bands: text before the comma. Ages: <40, 40-59, 60-79, 80+; others: quartiles of the values that are there. of (n); names (4) are
- * written into text. Returns the levels: fewer where quartiles coincide; 0: no value at all. */
+ * written into text. Returns the levels: fewer where quartiles coincide; 0: no value at all; -1: out of memory. */
 enum { ECG_BAND_TEXT = 48 };
 int ecg_assess_bands(int32_t *of, char text[4][ECG_BAND_TEXT], const double *value, int64_t n, bool age);
 

@@ -1,0 +1,509 @@
+/* SPDX-License-Identifier: MIT
+ * study_plan.c: the table of the study as data. A row is measured on one stage; a stage names what it begins with and what it sets otherwise. */
+#include "study/study_plan.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+
+/* ---- the table ---------------------------------------------------------------------------------------------------------- */
+
+enum { DX = ECG_TASK_DIAGNOSES, LABS = ECG_TASK_LABS };
+
+/* Published figures: protocol 7.5, test macro AUROC. */
+static const ecg_row_info table[] = {
+    {"signal", "Supervised, signal only", "baseline", DX, "signal/diagnoses", 0.768, "ECG", "diagnoses"},
+    {"multi_labs", "Multimodal lab prediction", "baseline", LABS, "multi_labs/labs", 0.762, "ECG, routine", "routine, labs"},
+    {"multi", "Multimodal classification", "baseline", DX, "multi/diagnoses", 0.826, "ECG, routine, labs", "routine, labs, diagnoses"},
+    {"ours_shared", "Ours, one embedding", "ours", DX, "ours/diagnoses", 0.795, "ECG", "routine, labs, diagnoses"},
+    {"ours_shared", "Ours, one embedding", "ours", LABS, "ours/labs_shared", 0.701, "ECG", "routine, labs, diagnoses"},
+    {"ours_branched", "Ours, branched", "ours", DX, "ours/diagnoses", 0.795, "ECG", "routine, labs, diagnoses"},
+    {"ours_branched", "Ours, branched", "ours", LABS, "ours/labs_branched", 0.701, "ECG", "routine, labs, diagnoses"},
+    {"ecg_labs", "Labs from the ECG alone", "control", LABS, "ecg_labs/labs", 0, "ECG", "labs"},
+    {"ours_random", "Ours from random weights", "control", DX, "ours_random/diagnoses", 0, "ECG", "diagnoses"},
+    {"ours_random", "Ours from random weights", "control", LABS, "ours_random/labs", 0, "ECG", "labs, diagnoses"},
+    {"shuffled", "Ours, shuffled pairs", "control", DX, "shuffled/diagnoses", 0, "ECG", "shuffled tables, diagnoses"},
+    {"signal_all", "Signal only, all labels", "control", DX, "signal_all/diagnoses", 0, "ECG", "all diagnoses"},
+    {"ours_all", "Ours, all labels", "control", DX, "ours_all/diagnoses", 0, "ECG", "routine, labs, all diagnoses"},
+    {"signal_published", "Signal only, as released", "published", DX, "signal_published/diagnoses", 0.768, "ECG", "diagnoses"},
+    {"multi_labs_published", "Multimodal labs, as released", "published", LABS, "multi_labs_published/labs", 0.762, "ECG, routine", "routine, labs"},
+    {"multi_published", "Multimodal, as released", "published", DX, "multi_published/diagnoses", 0.826, "ECG, routine, labs", "routine, labs, diagnoses"},
+};
+enum { ROWS = sizeof table / sizeof *table };
+
+static const ecg_pair_info pairs[] = {
+    {"ours_shared", "signal", DX}, {"multi", "signal", DX}, {"multi", "ours_shared", DX}, {"ours_random", "signal", DX},
+    {"ours_shared", "ours_random", DX}, {"shuffled", "signal", DX}, {"ours_shared", "shuffled", DX}, {"ours_all", "signal_all", DX},
+    {"multi_labs", "ours_shared", LABS}, {"multi_labs", "ours_branched", LABS}, {"multi_labs", "ecg_labs", LABS},
+    {"ours_branched", "ours_shared", LABS}, {"ours_shared", "ecg_labs", LABS}, {"ours_branched", "ecg_labs", LABS},
+    {"ours_shared", "ours_random", LABS}, {"ours_shared", "signal_published", DX}, {"multi_published", "signal_published", DX},
+};
+
+typedef struct {
+    const char *id, *title;
+    ecg_stage_kind kind;
+    const char *from, *change;
+    bool probe, released; /* released: the recipe of the published baselines */
+} stage_info;
+
+/* In an order in which they can be trained. */
+static const stage_info stages[] = {
+    {"signal/diagnoses", "signal only: diagnoses", ECG_KIND_DIAGNOSES, .probe = true},
+    {"ours/pretrain", "ours: stage 1", ECG_KIND_PRETRAIN, .probe = true},
+    {"ours/diagnoses", "ours: stage 2, diagnoses", ECG_KIND_DIAGNOSES, .from = "ours/pretrain", .probe = true},
+    {"ours/labs_shared", "ours: stage 3, labs on the same embedding", ECG_KIND_LABS, .from = "ours/diagnoses"},
+    {"ours/labs_branched", "ours: stage 3, labs on a branch", ECG_KIND_LABS, .from = "ours/pretrain", .probe = true},
+    {"multi/diagnoses", "multimodal: diagnoses", ECG_KIND_DIAGNOSES, .change = "finetune.tabular=all"},
+    {"multi_labs/labs", "multimodal: labs", ECG_KIND_LABS, .change = "labs.tabular=routine"},
+    {"ecg_labs/labs", "ECG alone: labs", ECG_KIND_LABS, .from = NULL},
+    {"random/encoder", "an untrained encoder", ECG_KIND_RANDOM, .probe = true},
+    {"ours_random/diagnoses", "ours from random weights: diagnoses", ECG_KIND_DIAGNOSES, .from = "random/encoder"},
+    {"ours_random/labs", "ours from random weights: labs", ECG_KIND_LABS, .from = "ours_random/diagnoses"},
+    {"shuffled/pretrain", "shuffled pairs: stage 1", ECG_KIND_PRETRAIN, .change = "train.shuffle_pairs=true"},
+    {"shuffled/diagnoses", "shuffled pairs: diagnoses", ECG_KIND_DIAGNOSES, .from = "shuffled/pretrain"},
+    {"signal_all/diagnoses", "signal only: all labels", ECG_KIND_DIAGNOSES, .change = "train.labelled=0"},
+    {"ours_all/diagnoses", "ours: all labels", ECG_KIND_DIAGNOSES, .from = "ours/pretrain", .change = "train.labelled=0"},
+    {"signal_published/diagnoses", "released recipe: signal only", ECG_KIND_DIAGNOSES, .released = true},
+    {"multi_labs_published/labs", "released recipe: multimodal labs", ECG_KIND_LABS, .change = "labs.tabular=routine", .released = true},
+    {"multi_published/diagnoses", "released recipe: multimodal", ECG_KIND_DIAGNOSES, .change = "finetune.tabular=all", .released = true},
+};
+enum { STAGES = sizeof stages / sizeof *stages };
+
+/* Ablations: each changes ours in one thing. "=*F": the value of ours times F. Where the change is of stage 1, stages 1 and 2 are trained again. */
+typedef enum { AGAIN_FINETUNE, AGAIN_PRETRAIN, AGAIN_LABS_FIRST } again;
+static const struct { const char *name, *group, *title; again mode; const char *change; } lines[] = {
+    {"tabular_routine", "tabular", "stage 1 sees routine columns only", AGAIN_PRETRAIN, "pretrain.tabular=routine"},
+    {"tabular_lab", "tabular", "stage 1 sees laboratory columns only", AGAIN_PRETRAIN, "pretrain.tabular=lab"},
+    {"lambda_quarter", "lambda", "lambda a quarter", AGAIN_PRETRAIN, "pretrain.lambda=*0.25"},
+    {"lambda_fourfold", "lambda", "lambda fourfold", AGAIN_PRETRAIN, "pretrain.lambda=*4"},
+    {"embedding_half", "embedding", "joint embedding half as wide", AGAIN_PRETRAIN, "projector.out=*0.5"},
+    {"embedding_double", "embedding", "joint embedding twice as wide", AGAIN_PRETRAIN, "projector.out=*2"},
+    {"batch_half", "batch", "stage 1 with half the batch", AGAIN_PRETRAIN, "pretrain.batch=*0.5"},
+    {"batch_double", "batch", "stage 1 with twice the batch", AGAIN_PRETRAIN, "pretrain.batch=*2"},
+    {"frozen_0", "frozen", "nothing frozen", AGAIN_FINETUNE, "finetune.frozen_blocks=0"},
+    {"frozen_1", "frozen", "input and 1 block frozen", AGAIN_FINETUNE, "finetune.frozen_blocks=1"},
+    {"frozen_2", "frozen", "input and 2 blocks frozen", AGAIN_FINETUNE, "finetune.frozen_blocks=2"},
+    {"frozen_3", "frozen", "input and 3 blocks frozen", AGAIN_FINETUNE, "finetune.frozen_blocks=3"},
+    {"frozen_4", "frozen", "input and 4 blocks frozen", AGAIN_FINETUNE, "finetune.frozen_blocks=4"},
+    {"labs_first", "order", "labs first, diagnoses from there", AGAIN_LABS_FIRST, NULL},
+    {"l2sp_weak", "l2sp", "weights held, L2-SP 0.001", AGAIN_FINETUNE, "finetune.l2sp=0.001"},
+    {"l2sp_strong", "l2sp", "weights held, L2-SP 0.01", AGAIN_FINETUNE, "finetune.l2sp=0.01"},
+    {"hold_weak", "hold", "embedding held, 0.1", AGAIN_FINETUNE, "finetune.hold=0.1"},
+    {"hold_strong", "hold", "embedding held, 1", AGAIN_FINETUNE, "finetune.hold=1"},
+    {"vicreg", "vicreg", "stage 1 by VICReg", AGAIN_PRETRAIN, "pretrain.loss=vicreg"},
+};
+enum { LINES = sizeof lines / sizeof *lines };
+
+int ecg_rows_of_table(const ecg_row_info **rows)
+{
+    *rows = table;
+    return ROWS;
+}
+
+int ecg_pairs_of_table(const ecg_pair_info **out)
+{
+    *out = pairs;
+    return (int)(sizeof pairs / sizeof *pairs);
+}
+
+const ecg_row_info *ecg_row_find(const char *row, int task)
+{
+    for (int i = 0; i < ROWS; i++)
+        if (strcmp(table[i].row, row) == 0 && table[i].task == task)
+            return &table[i];
+    return NULL;
+}
+
+const char *ecg_task_name(int task)
+{
+    return task == ECG_TASK_LABS ? "labs" : "diagnoses";
+}
+
+const char *ecg_state_name(ecg_stage_state s)
+{
+    static const char *const names[] = {"pending", "done", "failed", "left_out", "not_asked", "partial"};
+    return names[s];
+}
+
+const char *ecg_study_row_names(void)
+{
+    return "signal, multi_labs, multi, ours_shared, ours_branched; controls: ecg_labs, ours_random, shuffled, signal_all, ours_all";
+}
+
+const char *ecg_study_ablation_groups(void)
+{
+    return "tabular, lambda, embedding, batch, frozen, order, l2sp, hold, vicreg";
+}
+
+/* ---- settings as text --------------------------------------------------------------------------------------------------- */
+
+ecg_status ecg_settings_of(ecg_settings *out, const ecg_config *c, ecg_err *err)
+{
+    char *text = NULL, section[32] = "";
+    *out = (ecg_settings){0};
+    ecg_status st = ecg_config_text(&text, c, err);
+    if (st)
+        return st;
+    size_t lines_in = 1;
+    for (const char *p = text; *p; p++)
+        lines_in += *p == '\n';
+    out->at = calloc(lines_in, sizeof *out->at);
+    if (!out->at) {
+        free(text);
+        return ecg_fail(err, ECG_ENOMEM, "out of memory");
+    }
+    char *rest = text;
+    for (char *line = strsep(&rest, "\n"); line; line = strsep(&rest, "\n")) {
+        char key[40], value[64];
+        if (line[0] != ' ' && sscanf(line, "%31[a-z]:", section) == 1 && strncmp(line, "preset:", 7))
+            continue;
+        if (line[0] == ' ' && sscanf(line, " %39[a-z0-9_]: %63s", key, value) == 2) {
+            ecg_setting *s = &out->at[out->n++];
+            snprintf(s->name, sizeof s->name, "%s.%s", section, key);
+            snprintf(s->value, sizeof s->value, "%s", value);
+        }
+    }
+    free(text);
+    return ECG_OK;
+}
+
+void ecg_settings_clear(ecg_settings *s)
+{
+    free(s->at);
+    *s = (ecg_settings){0};
+}
+
+bool ecg_setting_free(const char *name)
+{
+    return strcmp(name, "train.memory_mb") == 0 || strncmp(name, "train.checkpoint_", 17) == 0 || strncmp(name, "evaluate.", 9) == 0;
+}
+
+bool ecg_setting_value(char value[64], const ecg_config *c, const char *name)
+{
+    ecg_settings all;
+    if (ecg_settings_of(&all, c, NULL))
+        return false;
+    bool found = false;
+    for (int i = 0; i < all.n && !found; i++)
+        if ((found = strcmp(all.at[i].name, name) == 0))
+            memcpy(value, all.at[i].value, 64);
+    ecg_settings_clear(&all);
+    return found;
+}
+
+/* "pretrain.lambda=*0.25" becomes "pretrain.lambda=0.005". */
+static ecg_status change(ecg_config *c, char said[64], const char *what, ecg_err *err)
+{
+    const char *star = strstr(what, "=*");
+    char name[64], value[64];
+    snprintf(said, 64, "%s", what);
+    if (star) {
+        snprintf(name, sizeof name, "%.*s", (int)(star - what), what);
+        if (ecg_setting_value(value, c, name))
+            snprintf(said, 64, "%.40s=%.9g", name, strtod(value, NULL) * strtod(star + 2, NULL));
+    }
+    return ecg_config_assign(c, said, err);
+}
+
+/* ---- what is asked ------------------------------------------------------------------------------------------------------ */
+
+/* A word of "a,b,c" at *at into out; false: no more. */
+static bool next_word(char out[40], const char **at)
+{
+    *at += strspn(*at, ", ");
+    const size_t n = strcspn(*at, ", ");
+    snprintf(out, 40, "%.*s", (int)(n < 39 ? n : 39), *at);
+    *at += n;
+    return n > 0;
+}
+
+static bool named(const char *list, const char *name)
+{
+    char word[40];
+    for (const char *at = list; list && next_word(word, &at);)
+        if (strcmp(word, name) == 0)
+            return true;
+    return false;
+}
+
+static ecg_status check_words(const char *list, const char *const *names, int n, const char *what, const char *all, ecg_err *err)
+{
+    char word[40];
+    for (const char *at = list; list && next_word(word, &at);) {
+        int i = 0;
+        while (i < n && strcmp(word, names[i]))
+            i++;
+        const char *near = i < n ? NULL : ecg_nearest(word, names, n);
+        if (i == n)
+            return ecg_fail(err, ECG_EARG, "no %s is called '%s'%s%s; there are %s", what, word, near ? "; the nearest is " : "", near ? near : "", all);
+    }
+    return ECG_OK;
+}
+
+static bool labels_hidden(const ecg_config *c)
+{
+    char value[64];
+    return ecg_setting_value(value, c, "train.labelled") && strtod(value, NULL) > 0;
+}
+
+static ecg_status choose_rows(ecg_plan *p, const ecg_study_task *t, ecg_err *err)
+{
+    const char *names[ROWS];
+    for (int i = 0; i < ROWS; i++)
+        names[i] = table[i].row;
+    const ecg_status st = check_words(t->only, names, ROWS, "row", ecg_study_row_names(), err);
+    if (st)
+        return st;
+    for (int i = 0; i < ROWS; i++) {
+        const bool control = strcmp(table[i].kind, "control") == 0, released = strcmp(table[i].kind, "published") == 0;
+        p->wanted[i] = t->only ? named(t->only, table[i].row) : control ? t->controls : released ? t->published : true;
+        if (!t->only && strstr(table[i].row, "_all") && !labels_hidden(t->config))
+            p->wanted[i] = false; /* the rows themselves have all labels */
+    }
+    return ECG_OK;
+}
+
+/* ---- stages ------------------------------------------------------------------------------------------------------------- */
+
+int ecg_plan_find(const ecg_plan *p, const char *id)
+{
+    for (int i = 0; i < p->stages; i++)
+        if (strcmp(p->stage[i].id, id) == 0)
+            return i;
+    return -1;
+}
+
+/* Head, loss, batch and rate of the released baselines; passes over the data stay those of the study. */
+static ecg_status released_recipe(ecg_config *c, ecg_err *err)
+{
+    ecg_config old;
+    const ecg_status st = ecg_config_preset(&old, "mdsed-s4", err);
+    if (st)
+        return st;
+    ecg_cfg_tuning *to[] = {&c->finetune, &c->labs};
+    const ecg_cfg_tuning *from[] = {&old.finetune, &old.labs};
+    for (int i = 0; i < 2; i++) {
+        const int64_t epochs = to[i]->epochs, updates = to[i]->updates;
+        *to[i] = *from[i];
+        to[i]->epochs = epochs;
+        to[i]->updates = updates;
+    }
+    return ECG_OK;
+}
+
+static ecg_plan_stage *append(ecg_plan *p, const char *id, const char *title, ecg_stage_kind kind, int from, const ecg_config *c)
+{
+    ecg_plan_stage *s = &p->stage[p->stages++];
+    *s = (ecg_plan_stage){.kind = kind, .from = from, .config = *c};
+    snprintf(s->id, sizeof s->id, "%s", id);
+    snprintf(s->title, sizeof s->title, "%s", title);
+    return s;
+}
+
+static void leave_out(ecg_plan_stage *s, const char *why)
+{
+    s->state = ECG_STATE_LEFT_OUT;
+    snprintf(s->why, sizeof s->why, "%s", why);
+}
+
+/* The stage and those it begins with; its place, or -1 with err set. A setting that cannot be leaves the stage out and says why. */
+static int need(ecg_plan *p, const ecg_study_task *t, const char *id, ecg_err *err)
+{
+    int at = ecg_plan_find(p, id), k = 0, from = -1;
+    char said[64];
+    ecg_err why = {0};
+    if (at >= 0)
+        return at;
+    while (strcmp(stages[k].id, id))
+        k++;
+    const stage_info *s = &stages[k];
+    if (s->from && (from = need(p, t, s->from, err)) < 0)
+        return -1;
+    ecg_config c = *t->config;
+    if (s->released && released_recipe(&c, err))
+        return -1;
+    const bool impossible = s->change && change(&c, said, s->change, &why);
+    ecg_plan_stage *x = append(p, s->id, s->title, s->kind, from, &c);
+    x->probe = s->probe;
+    if (impossible)
+        leave_out(x, why.msg);
+    return p->stages - 1;
+}
+
+/* ---- ablations ---------------------------------------------------------------------------------------------------------- */
+
+/* Why a line is not trained: it cannot be, or it is ours itself. NULL: it is. room holds the text. */
+static const char *spared(ecg_err *room, ecg_config *c, ecg_plan_ablation *a, int k)
+{
+    if (!lines[k].change)
+        return NULL;
+    const ecg_config ours = *c;
+    if (change(c, a->change, lines[k].change, room))
+        return room->msg;
+    const bool frozen = strcmp(lines[k].group, "frozen") == 0;
+    const int64_t blocks = c->finetune.frozen_blocks, was = ours.finetune.frozen_blocks;
+    if (frozen && blocks > c->encoder.blocks) {
+        ecg_fail(room, ECG_EARG, "the encoder has %" PRId64 " blocks", c->encoder.blocks);
+        return room->msg;
+    }
+    if (memcmp(c, &ours, sizeof ours) == 0 || (frozen && blocks == (was < 0 ? c->encoder.blocks / 2 : was)))
+        return "these are the settings of ours";
+    return NULL;
+}
+
+static ecg_status add_line(ecg_plan *p, const ecg_study_task *t, int k, ecg_err *err)
+{
+    ecg_plan_ablation *a = &p->ablation[p->ablations++];
+    ecg_config c = *t->config;
+    ecg_err room = {0};
+    char id[64], title[80];
+    *a = (ecg_plan_ablation){.stage = -1};
+    snprintf(a->name, sizeof a->name, "%s", lines[k].name);
+    snprintf(a->group, sizeof a->group, "%s", lines[k].group);
+    snprintf(a->title, sizeof a->title, "%s", lines[k].title);
+    const char *why = spared(&room, &c, a, k);
+    if (why) {
+        a->state = ECG_STATE_LEFT_OUT;
+        snprintf(a->why, sizeof a->why, "%.150s", why);
+        return ECG_OK;
+    }
+    int from = need(p, t, "ours/pretrain", err);
+    if (from < 0 || need(p, t, "ours/diagnoses", err) < 0)
+        return err->status;
+    if (lines[k].mode == AGAIN_PRETRAIN) {
+        snprintf(id, sizeof id, "ablation-%s/pretrain", lines[k].name);
+        snprintf(title, sizeof title, "%.60s: stage 1", lines[k].title);
+        append(p, id, title, ECG_KIND_PRETRAIN, -1, &c);
+        from = p->stages - 1;
+    } else if (lines[k].mode == AGAIN_LABS_FIRST && (from = need(p, t, "ours/labs_branched", err)) < 0) {
+        return err->status;
+    }
+    snprintf(id, sizeof id, "ablation-%s/diagnoses", lines[k].name);
+    append(p, id, lines[k].title, ECG_KIND_DIAGNOSES, from, &c)->probe = true;
+    a->stage = p->stages - 1;
+    return ECG_OK;
+}
+
+static ecg_status add_ablations(ecg_plan *p, const ecg_study_task *t, ecg_err *err)
+{
+    const char *names[2 * LINES + 1] = {"all"};
+    for (int k = 0; k < LINES; k++) {
+        names[2 * k + 1] = lines[k].name;
+        names[2 * k + 2] = lines[k].group;
+    }
+    ecg_status st = check_words(t->ablate, names, 2 * LINES + 1, "ablation", ecg_study_ablation_groups(), err);
+    for (int k = 0; k < LINES && !st; k++)
+        if (named(t->ablate, "all") || named(t->ablate, lines[k].name) || named(t->ablate, lines[k].group))
+            st = add_line(p, t, k, err);
+    return st;
+}
+
+/* ---- what a cohort cannot give ------------------------------------------------------------------------------------------ */
+
+static bool has_group(const ecg_cohort *c, const char *group)
+{
+    if (!c->tabular)
+        return false;
+    for (int j = 0; j < c->contract.columns; j++)
+        if (!group || strcmp(c->contract.column[j].group, group) == 0)
+            return true;
+    return false;
+}
+
+/* What the columns named by a setting lack in this cohort; NULL: nothing. */
+static const char *missing_columns(const ecg_cohort *c, const ecg_config *config, const char *setting)
+{
+    char group[64];
+    if (!ecg_setting_value(group, config, setting))
+        snprintf(group, sizeof group, "%s", strncmp(setting, "pretrain.", 9) ? "none" : "all");
+    if (strcmp(group, "none") == 0)
+        return NULL;
+    if (!has_group(c, NULL))
+        return "the cohort has no tabular columns";
+    if (strcmp(group, "all") && !has_group(c, group))
+        return strcmp(group, "lab") ? "the cohort has no routine columns" : "the cohort has no laboratory columns";
+    return NULL;
+}
+
+static void find_gaps(ecg_plan *p, const ecg_cohort *c)
+{
+    const ecg_label_table *labels;
+    const bool dx = ecg_cohort_labels(c, p->diagnosis_set, &labels) && labels->n > 0;
+    const bool labs = ecg_cohort_labels(c, p->lab_set, &labels) && labels->n > 0;
+    for (int i = 0; i < p->stages; i++) {
+        ecg_plan_stage *s = &p->stage[i];
+        const ecg_plan_stage *from = s->from >= 0 ? &p->stage[s->from] : NULL;
+        const char *why = NULL;
+        if (s->kind == ECG_KIND_PRETRAIN)
+            why = missing_columns(c, &s->config, "pretrain.tabular");
+        else if (s->kind == ECG_KIND_DIAGNOSES)
+            why = dx ? missing_columns(c, &s->config, "finetune.tabular") : "the cohort has no diagnosis labels";
+        else if (s->kind == ECG_KIND_LABS)
+            why = labs ? missing_columns(c, &s->config, "labs.tabular") : "the cohort has no laboratory labels";
+        if (!why && from && from->state == ECG_STATE_LEFT_OUT)
+            why = from->why;
+        if (why) /* what the cohort lacks says more than a setting */
+            leave_out(s, why);
+    }
+    for (int i = 0; i < p->ablations; i++) {
+        ecg_plan_ablation *a = &p->ablation[i];
+        if (a->stage >= 0 && p->stage[a->stage].state == ECG_STATE_LEFT_OUT) {
+            a->state = ECG_STATE_LEFT_OUT;
+            snprintf(a->why, sizeof a->why, "%.150s", p->stage[a->stage].why);
+        }
+    }
+}
+
+static ecg_status choose_sets(ecg_plan *p, const ecg_study_task *t, const ecg_cohort *c, ecg_err *err)
+{
+    const ecg_label_table *labels;
+    snprintf(p->lab_set, sizeof p->lab_set, "labs");
+    snprintf(p->diagnosis_set, sizeof p->diagnosis_set, "%s", t->labels ? t->labels : "diagnoses");
+    if (ecg_cohort_labels(c, p->diagnosis_set, &labels))
+        return ECG_OK;
+    if (t->labels)
+        return ecg_fail_at(err, ECG_EDATA, c->path, 0, 0, "no label set '%.31s'", t->labels);
+    for (int i = 0; i < c->contract.sets; i++)
+        if (strcmp(c->contract.table[i].set, "labs") && strcmp(c->contract.table[i].set, "deterioration")) {
+            snprintf(p->diagnosis_set, sizeof p->diagnosis_set, "%s", c->contract.table[i].set);
+            break;
+        }
+    return ECG_OK;
+}
+
+ecg_status ecg_plan_make(ecg_plan *out, const ecg_study_task *t, const ecg_cohort *c, ecg_err *err)
+{
+    ecg_plan p = {0};
+    ecg_err local = {0};
+    ecg_err *why = err ? err : &local;
+    p.stage = calloc(STAGES + 2 * LINES, sizeof *p.stage);
+    p.wanted = calloc(ROWS, sizeof *p.wanted);
+    p.ablation = calloc(LINES, sizeof *p.ablation);
+    ecg_status st = p.stage && p.wanted && p.ablation ? choose_sets(&p, t, c, why) : ecg_fail(why, ECG_ENOMEM, "out of memory");
+    if (!st)
+        st = choose_rows(&p, t, why);
+    for (int k = 0; k < STAGES && !st; k++)
+        for (int i = 0; i < ROWS && !st; i++)
+            if (p.wanted[i] && strcmp(table[i].stage, stages[k].id) == 0 && need(&p, t, stages[k].id, why) < 0)
+                st = why->status;
+    if (!st)
+        st = add_ablations(&p, t, why);
+    if (!st && t->controls && p.stages > 0 && c->tabular && need(&p, t, "random/encoder", why) < 0)
+        st = why->status;
+    if (!st)
+        find_gaps(&p, c);
+    else
+        ecg_plan_clear(&p);
+    *out = p;
+    return st;
+}
+
+void ecg_plan_clear(ecg_plan *p)
+{
+    free(p->stage);
+    free(p->wanted);
+    free(p->ablation);
+    *p = (ecg_plan){0};
+}
