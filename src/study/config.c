@@ -48,6 +48,8 @@ static const struct { const char *preset, *name, *value; } presets[] = {
     {"small", "labs.epochs", "15"},
     {"small", "labs.lr_head", "0.002"},
     {"small", "labs.head_hidden", "128"},
+    {"small", "joint.batch", "128"},
+    {"small", "joint.epochs", "28"},
     /* protocol 6.1: MDS-ED and CardioLab as released; trains from random weights (finetune without --from) */
     {"mdsed-s4", "finetune.frozen_blocks", "0"},
     {"mdsed-s4", "finetune.head_hidden", "0"},

@@ -16,7 +16,9 @@ typedef int ecg_cfg_word; /* index into the list of words of the row */
     X(s, split_seed, int, 0, 9007199254740991, 42, "", "key of the cut of validation into halves; the same in all stages")         \
     X(s, memory_mb, int, 0, 1048576, 2048, "", "activations up to this size are kept for the backward pass, else recomputed")      \
     X(s, checkpoint_seconds, num, 0, 86400, 60, "", "a checkpoint inside an epoch after this time; 0: only after each epoch")      \
-    X(s, checkpoint_steps, int, 0, 1000000000, 0, "", "a checkpoint every that many steps; 0: none")
+    X(s, checkpoint_steps, int, 0, 1000000000, 0, "", "a checkpoint every that many steps; 0: none")                               \
+    X(s, labelled, num, 0, 1000000000, 0, "", "diagnosis labels of that many training records only, below 1 of that share; 0: all") \
+    X(s, shuffle_pairs, bool, 0, 1, 0, "", "control: stage 1 sees every ECG with the table of another record")
 #define ECG_CFG_ENCODER(X, s)                                                                                                      \
     X(s, width, int, 2, 8192, 512, "", "channels H")                                                                               \
     X(s, blocks, int, 1, 31, 4, "", "state-space blocks")                                                                          \
@@ -35,7 +37,12 @@ typedef int ecg_cfg_word; /* index into the list of words of the row */
     X(s, lr, num, 0, 10, 1e-3, "", "learning rate")                                                                                \
     X(s, decay, num, 0, 10, 1e-3, "", "weight decay, decoupled")                                                                   \
     X(s, schedule, word, 0, 0, 0, ECG_CFG_SCHEDULES, "course of the learning rate")                                                \
-    X(s, warmup, int, 0, 1000000000, 0, "", "steps of warm-up where the schedule has one")
+    X(s, warmup, int, 0, 1000000000, 0, "", "steps of warm-up where the schedule has one")                                         \
+    X(s, tabular, word, 0, 0, 0, "all|routine|lab", "columns that stage 1 learns from")                                            \
+    X(s, loss, word, 0, 0, 0, "barlow|vicreg", "what joins the two embeddings")                                                    \
+    X(s, invariance, num, 0, 1000, 25, "", "vicreg: weight of the distance between the two embeddings")                            \
+    X(s, variance, num, 0, 1000, 25, "", "vicreg: weight of the hinge on the spread of each column")                               \
+    X(s, covariance, num, 0, 1000, 1, "", "vicreg: weight of the covariances between columns")
 #define ECG_CFG_TUNING(X, s)                                                                                                       \
     X(s, batch, int, 2, 65536, 32, "", "records in a batch")                                                                       \
     X(s, epochs, int, 1, 100000, 40, "", "passes over the training records")                                                       \
@@ -49,7 +56,20 @@ typedef int ecg_cfg_word; /* index into the list of words of the row */
     X(s, head_hidden, int, 0, 16384, 512, "", "hidden width of the head; 0: one linear layer")                                     \
     X(s, head_dropout, num, 0, 0.95, 0.5, "", "dropout before the last layer of the head, half of it before the first")            \
     X(s, gamma, num, 0, 10, 0, "", "focal loss exponent; 0: plain binary cross-entropy")                                           \
-    X(s, reduce, word, 0, 0, 0, "mean|sum_classes|class_mean", "how the loss is averaged over labels and records")
+    X(s, reduce, word, 0, 0, 0, "mean|sum_classes|class_mean", "how the loss is averaged over labels and records")                 \
+    X(s, tabular, word, 0, 0, 0, "none|routine|lab|all", "columns that the head sees beside the ECG")                              \
+    X(s, l2sp, num, 0, 1000, 0, "", "pull of the encoder's weights to where they began")                                           \
+    X(s, hold, num, 0, 1000, 0, "", "pull of the embedding to what the encoder gave when it began")                                \
+    X(s, distill, num, 0, 1000, 0, "", "weight of the teacher's probabilities as targets")                                         \
+    X(s, distill_hidden, num, 0, 1000, 0, "", "weight of the distance to the teacher's embedding")
+#define ECG_CFG_JOINT(X, s)                                                                                                        \
+    X(s, batch, int, 8, 65536, 256, "", "records in a batch")                                                                      \
+    X(s, epochs, int, 1, 100000, 40, "", "passes over the training records")                                                       \
+    X(s, updates, int, 0, 1000000000, 0, "", "at least that many updates, if epochs give fewer")                                   \
+    X(s, lr, num, 0, 10, 1e-3, "", "learning rate")                                                                                \
+    X(s, decay, num, 0, 10, 1e-3, "", "weight decay, decoupled")                                                                   \
+    X(s, weighting, word, 0, 0, 0, "uncertainty|projection|none", "how the three losses are kept from fighting")                   \
+    X(s, alignment, num, 0, 1000, 0.05, "", "weight of the alignment loss before any weighting")
 #define ECG_CFG_EVALUATE(X, s)                                                                                                     \
     X(s, resamples, int, 0, 1000000, 1000, "", "bootstrap resamples; 0: no intervals")                                             \
     X(s, unit, word, 0, 0, 0, "patient|ecg", "what the bootstrap draws")
@@ -66,6 +86,7 @@ typedef int ecg_cfg_word; /* index into the list of words of the row */
     Y(pretrain, ECG_CFG_PRETRAIN, ecg_cfg_pretrain)                                                                                \
     Y(finetune, ECG_CFG_TUNING, ecg_cfg_tuning)                                                                                    \
     Y(labs, ECG_CFG_TUNING, ecg_cfg_tuning)                                                                                        \
+    Y(joint, ECG_CFG_JOINT, ecg_cfg_joint)                                                                                         \
     Y(evaluate, ECG_CFG_EVALUATE, ecg_cfg_evaluate)
 
 #define ECG_CFG_FIELD(s, key, kind, lo, hi, def, words, help) ecg_cfg_##kind key;
@@ -74,6 +95,7 @@ typedef struct { ECG_CFG_ENCODER(ECG_CFG_FIELD, ) } ecg_cfg_encoder;
 typedef struct { ECG_CFG_PROJECTOR(ECG_CFG_FIELD, ) } ecg_cfg_projector;
 typedef struct { ECG_CFG_PRETRAIN(ECG_CFG_FIELD, ) } ecg_cfg_pretrain;
 typedef struct { ECG_CFG_TUNING(ECG_CFG_FIELD, ) } ecg_cfg_tuning;
+typedef struct { ECG_CFG_JOINT(ECG_CFG_FIELD, ) } ecg_cfg_joint;
 typedef struct { ECG_CFG_EVALUATE(ECG_CFG_FIELD, ) } ecg_cfg_evaluate;
 
 typedef struct {
