@@ -27,6 +27,7 @@ void ecg_model_clear(ecg_model *m)
     }
     ecg_mlp_free(m->proj_ecg);
     ecg_mlp_free(m->proj_tab);
+    ecg_mlp_free(m->map);
     ecg_tabular_free(m->tabular);
     ecg_encoder_free(m->encoder);
     ecg_params_clear(&m->table);
@@ -41,6 +42,29 @@ ecg_head *ecg_model_head(ecg_model *m, const char *prefix)
         if (strcmp(m->head[i].prefix, prefix) == 0)
             return &m->head[i];
     return NULL;
+}
+
+bool ecg_head_fused(const ecg_head *h)
+{
+    return strcmp(h->prefix, ECG_HEAD_FUSION) == 0;
+}
+
+const char *ecg_head_task(const ecg_head *h)
+{
+    return h->labs || strcmp(h->prefix, ECG_HEAD_LABS) == 0 ? "labs" : "diagnoses";
+}
+
+bool ecg_model_fused(const ecg_model *m)
+{
+    for (int i = 0; i < m->heads; i++)
+        if (ecg_head_fused(&m->head[i]))
+            return true;
+    return false;
+}
+
+bool ecg_column_in(const ecg_column *c, const char *group)
+{
+    return !*group || strcmp(group, "all") == 0 || strcmp(group, c->group) == 0;
 }
 
 int ecg_head_labels(const ecg_model *m, const ecg_head *h, const ecg_label_table **table)
@@ -58,10 +82,12 @@ void ecg_model_use(ecg_model *m, const ecg_exec *exec)
 }
 
 /* Protocol 5.5: embeddings of 16, three maps of 128, dropout 0.5 in the last group. */
-static ecg_status tabular_defaults(ecg_tabular_config *c, const ecg_contract *contract, ecg_err *err)
+static ecg_status tabular_defaults(ecg_tabular_config *c, const ecg_contract *contract, const char *group, ecg_err *err)
 {
     *c = (ecg_tabular_config){.hidden1 = 128, .hidden2 = 128, .out = 128, .dropout = 0.5f};
     for (int i = 0; i < contract->columns; i++) {
+        if (!ecg_column_in(&contract->column[i], group))
+            continue;
         if (!contract->column[i].categorical) {
             c->continuous++;
             continue;
@@ -85,20 +111,26 @@ static ecg_status check_description(const ecg_model *m, ecg_err *err)
         return ecg_fail(err, ECG_EARG, "%d heads, at most 2", m->heads);
     for (int i = 0; i < m->heads; i++) {
         const ecg_head *h = &m->head[i];
-        if (strcmp(h->prefix, ECG_HEAD_DIAGNOSES) != 0 && strcmp(h->prefix, ECG_HEAD_LABS) != 0)
+        if (strcmp(h->prefix, ECG_HEAD_DIAGNOSES) != 0 && strcmp(h->prefix, ECG_HEAD_LABS) != 0 && !ecg_head_fused(h))
             return ecg_fail(err, ECG_EARG, "no head is called \"%s\"", h->prefix);
+        if (ecg_head_fused(h) && (m->heads > 1 || !m->has_tabular))
+            return ecg_fail(err, ECG_EARG, m->heads > 1 ? "%s reads the table and stands beside another head" : "%s reads the table, and no part encodes it",
+                            h->prefix);
         if (i == 1 && (strcmp(h->prefix, m->head[0].prefix) == 0 || strcmp(h->set, m->head[0].set) == 0))
             return ecg_fail(err, ECG_EARG, "two heads of one name: %s and %s for \"%s\"", m->head[0].prefix, h->prefix, h->set);
         if (ecg_head_labels(m, h, NULL) < 1)
             return ecg_fail(err, ECG_EARG, "%s predicts the label set \"%s\", of which the contract has no table", h->prefix, h->set);
     }
     if (m->has_tabular) {
-        int categorical = 0;
+        int count[2] = {0, 0};
         for (int i = 0; i < m->contract.columns; i++)
-            categorical += m->contract.column[i].categorical;
-        if (m->tab.categorical != categorical || m->tab.continuous != m->contract.columns - categorical)
-            return ecg_fail(err, ECG_EARG, "the tabular encoder reads %d continuous and %d categorical columns, the contract has %d and %d",
-                            m->tab.continuous, m->tab.categorical, m->contract.columns - categorical, categorical);
+            if (ecg_column_in(&m->contract.column[i], m->group))
+                count[m->contract.column[i].categorical]++;
+        if (m->tab.continuous != count[0] || m->tab.categorical != count[1])
+            return ecg_fail(err, ECG_EARG, "the tabular encoder reads %d continuous and %d categorical columns, the contract has %d and %d%s%s",
+                            m->tab.continuous, m->tab.categorical, count[0], count[1], *m->group ? " of group " : "", m->group);
+        if (ecg_model_fused(m) && !m->median)
+            return ecg_fail(err, ECG_EARG, "a head on the table without medians");
     }
     return ECG_OK;
 }
@@ -108,7 +140,7 @@ static ecg_status declare(ecg_model *m, ecg_err *err)
 {
     ecg_status st = ECG_OK;
     if (m->has_tabular && !m->tab.out)
-        st = tabular_defaults(&m->tab, &m->contract, err);
+        st = tabular_defaults(&m->tab, &m->contract, m->group, err);
     if (!st)
         st = check_description(m, err);
     if (!st)
@@ -123,7 +155,7 @@ static ecg_status declare(ecg_model *m, ecg_err *err)
     for (int i = 0; i < m->heads && !st; i++) {
         ecg_head *h = &m->head[i];
         const int K = ecg_head_labels(m, h, NULL);
-        st = ecg_head_new(&h->net, m->shape.width, h->hidden, K, h->dropout, &m->table, h->prefix, err);
+        st = ecg_head_new(&h->net, m->shape.width + (ecg_head_fused(h) ? m->tab.out : 0), h->hidden, K, h->dropout, &m->table, h->prefix, err);
         double **const figures[] = {&h->prevalence, &h->auroc};
         for (int f = 0; f < 2 && !st; f++) {
             if (*figures[f])
@@ -135,6 +167,8 @@ static ecg_status declare(ecg_model *m, ecg_err *err)
                 (*figures[f])[k] = NAN;
         }
     }
+    if (!st && m->map_out)
+        st = ecg_mlp_new(&m->map, m->shape.width, &(ecg_op){.kind = ECG_OP_LINEAR, .out = m->map_out, .bias = true}, 1, &m->table, "map.", 0, err);
     return st;
 }
 
@@ -164,15 +198,18 @@ static double plain_number(float x)
     return y;
 }
 
-static json_t *tabular_json(const ecg_tabular_config *t)
+static json_t *tabular_json(const ecg_tabular_config *t, const char *group)
 {
     json_t *vocabulary = json_array(), *embedding = json_array();
     for (int i = 0; i < t->categorical; i++) {
         json_array_append_new(vocabulary, json_integer(t->vocabulary[i]));
         json_array_append_new(embedding, json_integer(t->embedding[i]));
     }
-    return json_pack("{s:i, s:o, s:o, s:[i,i,i], s:f}", "continuous", t->continuous, "vocabulary", vocabulary, "embedding", embedding, "layers",
-                     t->hidden1, t->hidden2, t->out, "dropout", plain_number(t->dropout));
+    json_t *j = json_pack("{s:i, s:o, s:o, s:[i,i,i], s:f}", "continuous", t->continuous, "vocabulary", vocabulary, "embedding", embedding, "layers",
+                          t->hidden1, t->hidden2, t->out, "dropout", plain_number(t->dropout));
+    if (*group && strcmp(group, "all"))
+        json_object_set_new(j, "group", json_string(group));
+    return j;
 }
 
 static char *architecture_json(const ecg_model *m)
@@ -183,15 +220,20 @@ static char *architecture_json(const ecg_model *m)
                                   "blocks", m->shape.blocks, "state", m->shape.state, "length", m->shape.length, "bidirectional",
                                   m->shape.bidirectional, "dropout", plain_number(m->shape.dropout)));
     if (m->has_tabular)
-        json_object_set_new(root, "tabular", tabular_json(&m->tab));
+        json_object_set_new(root, "tabular", tabular_json(&m->tab, m->group));
     if (m->has_tabular && m->proj_E)
         json_object_set_new(root, "projectors", json_pack("{s:i, s:i, s:b}", "hidden", m->proj_hidden, "out", m->proj_E, "bias", 0));
     for (int i = 0; i < m->heads; i++) {
         const ecg_head *h = &m->head[i];
         const ecg_label_table *table;
         const int K = ecg_head_labels(m, h, &table);
-        json_array_append_new(heads, json_pack("{s:s, s:s, s:i, s:f, s:i, s:s}", "set", h->set, "prefix", h->prefix, "hidden", h->hidden,
-                                               "dropout", plain_number(h->dropout), "labels", K, "table", table->hash));
+        json_t *j = json_pack("{s:s, s:s, s:i, s:f, s:i, s:s}", "set", h->set, "prefix", h->prefix, "hidden", h->hidden, "dropout",
+                              plain_number(h->dropout), "labels", K, "table", table->hash);
+        if (ecg_head_fused(h)) {
+            json_object_set_new(j, "input", json_string("ecg and table"));
+            json_object_set_new(j, "task", json_string(ecg_head_task(h)));
+        }
+        json_array_append_new(heads, j);
     }
     json_object_set_new(root, "heads", heads);
     char *text = json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(9));
@@ -277,6 +319,31 @@ static ecg_status take_tabular(ecg_tabular_config *c, const json_t *t, ecg_err *
     return take_share(&c->dropout, t, "tabular", "dropout", err);
 }
 
+static ecg_status take_group(char group[12], const json_t *tabular, ecg_err *err)
+{
+    if (!json_object_get(tabular, "group"))
+        return ECG_OK;
+    const ecg_status st = take_text(group, 12, tabular, "tabular", "group", err);
+    if (!st && strcmp(group, "routine") && strcmp(group, "lab"))
+        return ecg_fail(err, ECG_EDATA, "architecture: tabular.group is \"%s\", routine and lab are known here", group);
+    return st;
+}
+
+/* What a fused head was trained for: its prefix does not say. */
+static ecg_status take_task(ecg_head *h, const json_t *j, ecg_err *err)
+{
+    char task[16];
+    if (!ecg_head_fused(h)) {
+        h->labs = strcmp(h->prefix, ECG_HEAD_LABS) == 0;
+        return ECG_OK;
+    }
+    const ecg_status st = take_text(task, sizeof task, j, "heads", "task", err);
+    if (!st && strcmp(task, "labs") && strcmp(task, "diagnoses"))
+        return ecg_fail(err, ECG_EDATA, "architecture: heads.task is \"%s\", neither diagnoses nor labs", task);
+    h->labs = !st && strcmp(task, "labs") == 0;
+    return st;
+}
+
 /* The label table must be the one that the head was trained on: count and hash. */
 static ecg_status take_head(ecg_head *h, const ecg_model *m, const json_t *j, ecg_err *err)
 {
@@ -294,6 +361,8 @@ static ecg_status take_head(ecg_head *h, const ecg_model *m, const json_t *j, ec
         st = take_int(&labels, j, "heads", "labels", 1, INT32_MAX, err);
     if (!st)
         st = take_text(hash, sizeof hash, j, "heads", "table", err);
+    if (!st)
+        st = take_task(h, j, err);
     if (st)
         return st;
     const int K = ecg_head_labels(m, h, &table);
@@ -315,22 +384,22 @@ static ecg_status take_architecture(ecg_model *m, const char *text, bool with_ta
     const json_t *tabular = json_object_get(root, "tabular"), *projectors = json_object_get(root, "projectors");
     const json_t *heads = json_object_get(root, "heads");
     ecg_status st = take_encoder(&m->shape, json_object_get(root, "encoder"), err);
-    m->has_tabular = with_tabular && tabular;
-    if (!st && m->has_tabular)
-        st = take_tabular(&m->tab, tabular, err);
-    if (!st && m->has_tabular && projectors) {
-        st = take_int(&m->proj_hidden, projectors, "projectors", "hidden", 1, MOST_CHANNELS, err);
-        if (!st)
-            st = take_int(&m->proj_E, projectors, "projectors", "out", 1, MOST_CHANNELS, err);
-        if (!st && json_is_true(json_object_get(projectors, "bias")))
-            st = ecg_fail(err, ECG_EUNSUPPORTED, "architecture: projectors with biases");
-    }
     if (!st && (!json_is_array(heads) || json_array_size(heads) > 2))
         st = ecg_fail(err, ECG_EDATA, "architecture: a list of at most 2 heads expected");
     for (size_t i = 0; !st && i < json_array_size(heads); i++)
         st = take_head(&m->head[i], m, json_array_get(heads, i), err);
     if (!st)
         m->heads = (int)json_array_size(heads);
+    m->has_tabular = tabular && (with_tabular || ecg_model_fused(m));
+    if (!st && m->has_tabular && !(st = take_group(m->group, tabular, err)))
+        st = take_tabular(&m->tab, tabular, err);
+    if (!st && with_tabular && m->has_tabular && projectors) {
+        st = take_int(&m->proj_hidden, projectors, "projectors", "hidden", 1, MOST_CHANNELS, err);
+        if (!st)
+            st = take_int(&m->proj_E, projectors, "projectors", "out", 1, MOST_CHANNELS, err);
+        if (!st && json_is_true(json_object_get(projectors, "bias")))
+            st = ecg_fail(err, ECG_EUNSUPPORTED, "architecture: projectors with biases");
+    }
     json_decref(root);
     return st;
 }
@@ -375,7 +444,10 @@ static ecg_status save_tensors(const ecg_model *m, ecg_tensorsw *w, ecg_err *err
     const int64_t columns = m->contract.columns;
     if (!st && m->median)
         st = ecg_tensorsw_put(w, "tabular.median", ECG_F32, 1, &columns, m->median, err);
-    return st ? st : ecg_params_save(&m->table, w, "", m->table.value, err);
+    ecg_params kept = m->table; /* the map of a distillation was declared last */
+    while (kept.n > 0 && strncmp(kept.row[kept.n - 1].name, "map.", 4) == 0)
+        kept.n--;
+    return st ? st : ecg_params_save(&kept, w, "", m->table.value, err);
 }
 
 ecg_status ecg_model_save(const ecg_model *m, const char *path, ecg_err *err)
@@ -474,7 +546,6 @@ static ecg_status take_figures(double *out, const ecg_tensors *file, const char 
 
 static ecg_status take_tensors(ecg_model *m, const ecg_tensors *file, ecg_err *err)
 {
-    const int64_t columns = m->contract.columns;
     ecg_status st = ecg_params_load(&m->table, file, "", "", m->table.value, err);
     for (int i = 0; i < m->heads && !st; i++) {
         const ecg_head *h = &m->head[i];
@@ -483,17 +554,35 @@ static ecg_status take_tensors(ecg_model *m, const ecg_tensors *file, ecg_err *e
         if (!st)
             st = take_figures(h->auroc, file, h->set, "auroc", K, err);
     }
-    if (st || !ecg_tensors_find(file, "tabular.median"))
-        return st;
+    return st;
+}
+
+/* They fill gaps: of a column of words a word is needed. */
+static ecg_status check_medians(const ecg_model *m, ecg_err *err)
+{
+    for (int i = 0; i < m->contract.columns; i++) {
+        const ecg_column *c = &m->contract.column[i];
+        const float x = m->median[i];
+        if (!isfinite(x) || (c->categorical && !(x >= 0 && x < (float)c->vocabulary && x == truncf(x))))
+            return ecg_fail(err, ECG_EDATA, "tabular.median holds %g for column %s", (double)x, c->name);
+    }
+    return ECG_OK;
+}
+
+static ecg_status take_medians(ecg_model *m, const ecg_tensors *file, ecg_err *err)
+{
+    const int64_t columns = m->contract.columns;
     const ecg_tensor *t;
-    st = ecg_tensors_need(file, &t, "tabular.median", ECG_F32, 1, &columns, err);
+    if (!ecg_tensors_find(file, "tabular.median"))
+        return ECG_OK;
+    const ecg_status st = ecg_tensors_need(file, &t, "tabular.median", ECG_F32, 1, &columns, err);
     if (st)
         return st;
     m->median = malloc((size_t)(columns ? columns : 1) * sizeof *m->median);
     if (!m->median)
         return ecg_fail(err, ECG_ENOMEM, "no memory for %d medians", m->contract.columns);
     memcpy(m->median, t->data, t->bytes);
-    return ECG_OK;
+    return check_medians(m, err);
 }
 
 static ecg_status load(ecg_model *m, const ecg_tensors *file, bool training, bool with_tabular, ecg_err *err)
@@ -505,6 +594,8 @@ static ecg_status load(ecg_model *m, const ecg_tensors *file, bool training, boo
     const int64_t dim[2] = {m->shape.width, m->shape.leads};
     const ecg_tensor *t;
     st = ecg_tensors_need(file, &t, "ecg.encoder.weight", ECG_F32, 2, dim, err);
+    if (!st)
+        st = take_medians(m, file, err);
     if (!st)
         st = declare(m, err);
     if (!st)

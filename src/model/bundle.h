@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * bundle.h: a trained model as one file (`ecgraft.model`): architecture as data, contract with label tables, medians, training record,
- * parameters under the reference's names. Prefixes: "ecg." "tab." "proj_ecg." "proj_tab." "head_diagnoses." "head_labs.". */
+ * parameters under the reference's names. Prefixes: "ecg." "tab." "proj_ecg." "proj_tab." "head_diagnoses." "head_labs." "fusion.". */
 #ifndef ECG_MODEL_BUNDLE_H
 #define ECG_MODEL_BUNDLE_H
 
@@ -10,10 +10,12 @@
 
 #define ECG_HEAD_DIAGNOSES "head_diagnoses."
 #define ECG_HEAD_LABS "head_labs."
+#define ECG_HEAD_FUSION "fusion." /* reads [h, h_m]: the embedding and what Phi_m makes of the visit's table; stands alone in a model */
 
 typedef struct {
     char set[32];        /* label set of the contract this head predicts */
-    char prefix[32];     /* ECG_HEAD_DIAGNOSES or ECG_HEAD_LABS */
+    char prefix[32];     /* one of the three above */
+    bool labs;           /* trained as a laboratory head; follows from the prefix unless that is ECG_HEAD_FUSION */
     int hidden;          /* 0: linear */
     float dropout;
     ecg_mlp *net;
@@ -32,18 +34,21 @@ struct ecg_model {
     ecg_params table;
     ecg_encoder *encoder;
     bool has_tabular;
+    char group[12];           /* columns that Phi_m reads: "routine", "lab"; "" or "all": all of them */
     ecg_tabular_config tab;   /* out 0: ecg_model_build fills it from the contract's columns (protocol 5.5) */
     ecg_tabular *tabular;
     ecg_mlp *proj_ecg, *proj_tab; /* linear maps without bias; proj_E 0: none */
     int proj_hidden, proj_E;
+    int map_out;              /* of a linear map from the embedding that is trained and checkpointed but never saved (distillation); 0: none */
+    ecg_mlp *map;
     float *median;            /* (contract.columns) medians over training rows; categorical: index; NULL if none; owned (malloc) */
     int heads;
     ecg_head head[2];
     ecg_exec exec;            /* of ecg_predict: ecg_model_open sets the best kernels and no pool, so that threads can share the model */
 };
 
-/* Declares everything that the filled-in description (contract, shape, has_tabular, tab, proj sizes, heads' set, prefix, hidden, dropout) asks
- * for, in the order ecg, tab, proj_ecg, proj_tab, heads, and allocates: parameters (zero, not initialised), prevalence and auroc of each head
+/* Declares everything that the filled-in description (contract, shape, has_tabular, group, tab, proj sizes, heads' set, prefix, labs, hidden,
+ * dropout, map_out) asks for, in the order ecg, tab, proj_ecg, proj_tab, heads, map, and allocates: parameters (zero, not initialised), prevalence and auroc of each head
  * (NAN) where they are NULL. With has_tabular the projectors come along unless proj_E is 0. On failure *m is cleared. */
 ecg_status ecg_model_build(ecg_model *m, bool training, ecg_err *err);
 void ecg_model_clear(ecg_model *m);
@@ -52,9 +57,13 @@ void ecg_model_clear(ecg_model *m);
 ecg_status ecg_model_save(const ecg_model *m, const char *path, ecg_err *err);
 /* Reads what ecg_model_save wrote (path is the file); the encoder is prepared and refreshed, ready to run. training: grad and moments
  * allocated. with_tabular: also the tab. and proj_ parts where the file has them; without, has_tabular is false afterwards. ECG_EDATA: the
- * file is broken or contradicts itself, with the cause. On failure *m is cleared. */
+ * file is broken or contradicts itself, with the cause. On failure *m is cleared. A head that reads the table brings tab. along in any case. */
 ecg_status ecg_model_load(ecg_model *m, const char *path, bool training, bool with_tabular, ecg_err *err);
 ecg_head *ecg_model_head(ecg_model *m, const char *prefix); /* ECG_HEAD_LABS; NULL: none */
+bool ecg_head_fused(const ecg_head *h);                     /* reads the table of the visit too */
+const char *ecg_head_task(const ecg_head *h);               /* "diagnoses" or "labs" */
+bool ecg_model_fused(const ecg_model *m);                   /* any head does: predict cannot answer */
+bool ecg_column_in(const ecg_column *c, const char *group); /* group as in ecg_model.group */
 int ecg_head_labels(const ecg_model *m, const ecg_head *h, const ecg_label_table **table); /* K; table may be NULL */
 /* run folder -> its model.safetensors; a file -> itself */
 ecg_status ecg_model_path(char *out, size_t size, const char *path, ecg_err *err);

@@ -20,6 +20,10 @@ ecg_status ecg_model_open(ecg_model **out, const char *path, ecg_err *err)
         st = ecg_fail_at(err, ECG_EUNSUPPORTED, file, 0, 0, "a pre-trained encoder without a head, finetune adds one");
         ecg_model_clear(m);
     }
+    if (!st && ecg_model_fused(m)) {
+        st = ecg_fail_at(err, ECG_ECONTRACT, file, 0, 0, "the model needs the table of the visit beside the ECG: `evaluate` on a cohort has it");
+        ecg_model_clear(m);
+    }
     if (st) {
         free(m);
         return st;

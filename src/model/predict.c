@@ -184,6 +184,8 @@ ecg_status ecg_predict(ecg_answer *out, const ecg_model *m, const ecg_record *re
     float *x = NULL, *h = NULL;
     int64_t n = 0;
     *out = (ecg_answer){.synthetic = m->synthetic};
+    if (ecg_model_fused(m))
+        return ecg_fail(err, ECG_ECONTRACT, "the model needs the table of the visit beside the ECG");
     ecg_record_quality(&out->quality, rec);
     ecg_status st = prepare(&x, &n, m, rec, options && options->allow_missing_leads, err);
     if (st)

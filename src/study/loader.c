@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * loader.c: see loader.h. Draws follow formats.md section 7: shuffle (0, epoch), crop (row, epoch), split (0, 0). */
+ * loader.c: see loader.h. Draws follow formats.md section 7: shuffle (0, epoch), crop (row, epoch), split (0, 0), label
+ * subset (first row of the patient, 0). */
 #include "study/loader.h"
 
 #include <math.h>
@@ -121,21 +122,113 @@ done:
     return st;
 }
 
+/* ---- a subset with labels ----------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    uint64_t draw;
+    int64_t patient;
+    uint32_t row;   /* the first of the patient in the cohort: what the draw is addressed by */
+    int64_t records;
+    bool taken;
+} candidate;
+
+static int by_patient(const void *a, const void *b)
+{
+    const candidate *x = a, *y = b;
+    return (x->patient > y->patient) - (x->patient < y->patient);
+}
+
+static int by_draw(const void *a, const void *b)
+{
+    const candidate *x = a, *y = b;
+    return x->draw != y->draw ? (x->draw > y->draw) - (x->draw < y->draw) : by_patient(a, b);
+}
+
+static candidate *find_patient(candidate *list, int64_t n, const ecg_cohort *c, uint32_t row)
+{
+    const candidate key = {.patient = ecg_rows_patient(c, row)};
+    return bsearch(&key, list, (size_t)n, sizeof *list, by_patient);
+}
+
+/* Takes patients by their draw until `wanted` records are reached. list (n) is by patient again afterwards. */
+static int64_t take_patients(candidate *list, int64_t n, int64_t wanted, uint64_t split_seed)
+{
+    int64_t records = 0, taken = 0;
+    for (int64_t i = 0; i < n; i++) {
+        ecg_rng g;
+        ecg_rng_open(&g, split_seed, 0, ECG_STREAM_SUBSET, list[i].row, 0);
+        const uint64_t high = ecg_rng_word(&g);
+        list[i].draw = high << 32 | ecg_rng_word(&g);
+    }
+    qsort(list, (size_t)n, sizeof *list, by_draw);
+    for (; taken < n && records < wanted; taken++) {
+        list[taken].taken = true;
+        records += list[taken].records;
+    }
+    qsort(list, (size_t)n, sizeof *list, by_patient);
+    return taken;
+}
+
+ecg_status ecg_rows_labelled(ecg_rows *out, int64_t *patients, const ecg_cohort *c, const ecg_rows *in, double labelled, uint64_t split_seed,
+                             ecg_err *err)
+{
+    int64_t *id = NULL;
+    const int64_t n = ecg_rows_patients(&id, c, in);
+    candidate *list = n >= 0 ? calloc((size_t)n + 1, sizeof *list) : NULL;
+    ecg_status st = ECG_OK;
+    *out = (ecg_rows){0};
+    if (!list || !rows_new(out, in->n)) {
+        st = ecg_fail(err, ECG_ENOMEM, "out of memory");
+        goto done;
+    }
+    for (int64_t i = 0; i < n; i++)
+        list[i] = (candidate){.patient = id[i], .row = UINT32_MAX};
+    for (int64_t i = 0; i < in->n; i++)
+        find_patient(list, n, c, in->row[i])->records++;
+    for (int64_t i = c->n - 1; i >= 0; i--) {
+        candidate *p = find_patient(list, n, c, (uint32_t)i);
+        if (p)
+            p->row = (uint32_t)i;
+    }
+    const double asked = labelled >= 1 ? labelled : labelled * (double)in->n;
+    const int64_t wanted = labelled <= 0 || asked >= (double)in->n ? in->n : (int64_t)ceil(asked);
+    const int64_t taken = take_patients(list, n, wanted, split_seed);
+    if (patients)
+        *patients = taken;
+    for (int64_t i = 0; i < in->n; i++)
+        if (find_patient(list, n, c, in->row[i])->taken)
+            out->row[out->n++] = in->row[i];
+done:
+    free(id);
+    free(list);
+    if (st)
+        ecg_rows_clear(out);
+    return st;
+}
+
 /* ---- opening ------------------------------------------------------------------------------------------------------------ */
 
-static ecg_status split_columns(ecg_loader *l, ecg_err *err)
+ecg_status ecg_loader_columns(ecg_loader *l, const char *group, ecg_err *err)
 {
     const ecg_contract *k = &l->cohort->contract;
     const size_t room = (size_t)(k->columns > 0 ? k->columns : 1);
+    free(l->continuous_at);
+    free(l->categorical_at);
+    l->continuous = l->categorical = 0;
     l->continuous_at = malloc(room * sizeof *l->continuous_at);
     l->categorical_at = malloc(room * sizeof *l->categorical_at);
     if (!l->continuous_at || !l->categorical_at)
         return ecg_fail(err, ECG_ENOMEM, "out of memory");
+    const bool all = !*group || strcmp(group, "all") == 0;
     for (int j = 0; j < k->columns; j++)
-        if (k->column[j].categorical)
+        if (!all && strcmp(group, k->column[j].group))
+            continue;
+        else if (k->column[j].categorical)
             l->categorical_at[l->categorical++] = j;
         else
             l->continuous_at[l->continuous++] = j;
+    if (!all && l->continuous + l->categorical == 0)
+        return ecg_fail_at(err, ECG_ECONTRACT, l->cohort->path, 0, 0, "no tabular columns of the group '%s'", group);
     return ECG_OK;
 }
 
@@ -182,7 +275,7 @@ ecg_status ecg_loader_open(ecg_loader *out, const ecg_cohort *cohort, const ecg_
     if (!st)
         st = cut_validation(&l, split_seed, err);
     if (!st)
-        st = split_columns(&l, err);
+        st = ecg_loader_columns(&l, "all", err);
     if (!st)
         st = check_values(&l, err);
     if (st)

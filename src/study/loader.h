@@ -24,15 +24,21 @@ typedef struct {
     bool cut;                 /* 200 validation patients or more */
     int64_t patients[ECG_ROLES];
     int continuous, categorical;
-    int *continuous_at, *categorical_at; /* columns of the cohort; owned */
+    int *continuous_at, *categorical_at; /* columns of the cohort that ecg_loader_tabular gives, all unless told otherwise; owned */
 } ecg_loader;
 
 /* roles NULL: the cohort's own. ECG_EDATA: an infinite value, a record shorter than a crop. */
 ecg_status ecg_loader_open(ecg_loader *out, const ecg_cohort *cohort, const ecg_roles *roles, int crop, uint64_t split_seed, ecg_err *err);
 void ecg_loader_close(ecg_loader *l);
+/* From here on only the columns of a group: "routine", "lab", "all". ECG_ECONTRACT: the cohort has none. */
+ecg_status ecg_loader_columns(ecg_loader *l, const char *group, ecg_err *err);
 
 /* Rows that have at least one known label. */
 ecg_status ecg_rows_known(ecg_rows *out, const ecg_rows *in, const int8_t *label, int K, ecg_err *err);
+/* Of rows with labels those that may be used: whole training patients in an order that depends on split_seed and the patient alone, until at
+ * least `labelled` records (1 or more), or that share of them (below 1), are reached; 0: all. patients: how many; may be NULL. */
+ecg_status ecg_rows_labelled(ecg_rows *out, int64_t *patients, const ecg_cohort *c, const ecg_rows *in, double labelled, uint64_t split_seed,
+                             ecg_err *err);
 void ecg_rows_clear(ecg_rows *r);
 /* The patient of a row; an unknown one is a patient by itself: -2 - row. */
 int64_t ecg_rows_patient(const ecg_cohort *c, uint32_t row);

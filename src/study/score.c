@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "study/fuse.h"
+
 enum {CHUNK = 64}; /* crops */
 
 typedef struct {
@@ -20,6 +22,7 @@ typedef struct {
     float *x, *h, *logit;       /* (room, L, leads), (room, H), (room, largest K) */
     ecg_encoder_work *work;
     ecg_mlp_work *head[2];
+    ecg_fuse fuse;              /* for a head that reads the table too */
 } chunk;
 
 static void chunk_free(chunk *c)
@@ -33,6 +36,7 @@ static void chunk_free(chunk *c)
     ecg_encoder_work_free(c->work);
     for (int i = 0; i < 2; i++)
         ecg_mlp_work_free(c->head[i]);
+    ecg_fuse_close(&c->fuse);
 }
 
 static ecg_status chunk_new(chunk *c, ecg_err *err)
@@ -59,7 +63,7 @@ static ecg_status chunk_new(chunk *c, ecg_err *err)
     c->work = ecg_encoder_work_new(c->m->encoder, c->exec->pool ? ecg_pool_threads(c->exec->pool) : 1, 0, false);
     if (!got || !c->row || !c->start || !c->owner || !c->x || !c->h || !c->logit || !c->work)
         return ecg_fail(err, ECG_ENOMEM, "out of memory");
-    return ECG_OK;
+    return ecg_fuse_open(&c->fuse, c->m, c->l, c->room, false, err);
 }
 
 static double sigmoid(double x)
@@ -91,9 +95,10 @@ static void flush(chunk *c)
         return;
     ecg_loader_signals(c->x, c->l, c->exec->pool, c->row, c->start, c->crops);
     ecg_encoder_forward(c->h, NULL, c->m->encoder, &c->m->table, c->work, c->exec, c->x, c->crops, NULL);
+    const float *read = ecg_fuse_forward(&c->fuse, c->m, c->exec, c->h, c->row, c->crops, false, NULL);
     for (int i = 0; i < c->m->heads; i++)
         if (c->prob[i]) {
-            ecg_mlp_forward(c->logit, c->m->head[i].net, &c->m->table, c->head[i], c->exec, c->h, c->crops, false, NULL);
+            ecg_mlp_forward(c->logit, c->m->head[i].net, &c->m->table, c->head[i], c->exec, read, c->crops, false, NULL);
             average(c->prob[i], c, c->labels[i]);
         }
     c->crops = 0;
