@@ -6,10 +6,13 @@
 #include "study/finetune.h"
 
 static run_options o;
-static const char *from;
+static const char *from, *teacher;
+static bool random_encoder;
 
 static const option options[] = {
     {"from", 0, OPT_TEXT, &from, "RUN", "run or model to begin with (without: random weights)"},
+    {"random-encoder", 0, OPT_FLAG, &random_encoder, NULL, "a random encoder in place of a pre-trained one, frozen and trained as if it were"},
+    {"teacher", 0, OPT_TEXT, &teacher, "RUN", "run or model to learn from (finetune.distill, finetune.distill_hidden)"},
     RUN_OPTIONS(o, "one setting, as in finetune.lr_head=0.001; without =: the label set, --set superclass"),
     {0},
 };
@@ -45,6 +48,8 @@ static int run(int argc, char **argv)
         return tool_usage(&cmd_finetune, "'%s' is neither diagnoses nor labs", argv[1]);
     if ((code = label_set(&set)) >= 0)
         return code;
+    if (from && random_encoder)
+        return tool_usage(&cmd_finetune, "--random-encoder takes the place of --from");
     if ((code = settings_resolve(&config, &cmd_finetune, &o, from, labs ? "labs" : "finetune")) >= 0)
         return code;
     const int given = settings_roles(&roles, &cmd_finetune, o.roles, &code);
@@ -56,7 +61,8 @@ static int run(int argc, char **argv)
         tool_synthetic_note();
     ecg_status st = tool_exec(&exec, &err);
     if (!st) {
-        const ecg_study study = {.cohort = &cohort, .roles = given ? &roles : NULL, .folder = o.out, .from = from, .set = set, .config = &config,
+        const ecg_study study = {.cohort = &cohort, .roles = given ? &roles : NULL, .folder = o.out, .from = from,
+                                  .random_encoder = random_encoder, .teacher = teacher, .set = set, .config = &config,
                                   .resume = o.resume, .force = o.force, .command = text, .exec = &exec, .watch = tool_watch()};
         st = ecg_finetune(&study, labs, &err);
     }
@@ -71,6 +77,8 @@ const command cmd_finetune = {
     .usage = "diagnoses|labs COHORT --from RUN -o RUN2 [--set NAME] [options]",
     .example = "ecgraft finetune diagnoses hospital.cohort --from stage1 -o stage2 && ecgraft finetune labs hospital.cohort --from stage2 -o stage3",
     .more = "labs --from a run with a diagnosis head trains the laboratory head alone and keeps both on one embedding, as `predict` needs to explain;\n"
-            "--from a pre-training run the upper blocks train too. Settings are those of the earlier run unless --preset, --config or --set say otherwise.",
+            "--from a pre-training run the upper blocks train too. Settings are those of the earlier run unless --preset, --config or --set say otherwise.\n"
+            "finetune.tabular and labs.tabular (routine, lab, all) let the head read the table of the visit too; such a model can be evaluated on a\n"
+            "cohort, and `predict` refuses it. train.labelled=N hides the diagnoses of all but N training records, by patient.",
     .run = run,
 };

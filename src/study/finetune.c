@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * finetune.c: stages 2 and 3: crop -> encoder -> h -> head -> logits, binary cross-entropy over the known entries. */
+ * finetune.c: stages 2 and 3: crop -> encoder -> h, with the table of the visit [h, h_m] -> head -> logits, binary cross-entropy over the
+ * known entries, and what a run may be held to besides (pull.h). */
 #include "study/finetune.h"
 
 #include <math.h>
@@ -9,35 +10,37 @@
 
 #include "net/loss.h"
 #include "stat/auroc.h"
+#include "study/finetune_parts.h"
+#include "study/pull.h"
 #include "study/score.h"
 
-typedef struct {
-    const ecg_study *study;
-    bool labs, shared, scratch;
-    const ecg_cfg_tuning *tuning;
-    ecg_loader loader;
-    ecg_model source, model;
-    ecg_head *head;             /* the one that trains */
-    int at;                     /* its place in model.head */
-    const int8_t *label;        /* (cohort rows, K) */
-    int K;
-    ecg_rows rows, chosen_by;   /* training and half A rows with a known label */
-    ecg_run run;
-    char roles[256], from_hash[65];
-    ecg_training loop;
-    int batch;
-    /* of one batch */
-    float *x, *h, *dh, *logit, *dlogit, *y; /* (B, L, leads) (B, H) (B, H) (B, K) (B, K) (B, K) */
-    int *start;
-    ecg_encoder_work *work;
-    ecg_mlp_work *head_work;
-    /* selection */
-    float *prob;                /* (half A, K) */
-    int8_t *truth;              /* (half A, K) */
-    double *auroc;              /* (K) of the epoch just judged */
-} stage2;
-
 /* ---- one batch ---------------------------------------------------------------------------------------------------------- */
+
+static void hide_labels(stage2 *s, const uint32_t *row, int B)
+{
+    for (int b = 0; s->blind && b < B; b++)
+        for (int k = 0; s->blind[row[b]] && k < s->K; k++)
+            s->y[(size_t)b * (size_t)s->K + (size_t)k] = NAN;
+}
+
+/* Adds to dh what holds the embedding: to where it began, and through the map to the teacher's. */
+static void pull_embedding(stage2 *s, int B)
+{
+    const ecg_exec *x = s->study->exec;
+    const size_t n = (size_t)B * (size_t)s->model.shape.width;
+    if (s->h0) {
+        ecg_encoder_forward(s->h0, NULL, s->source.encoder, &s->source.table, s->source_work, x, s->x, B, NULL);
+        s->part[PART_HOLD] = ecg_pull_to(s->dh, s->h, s->h0, n, s->tuning->hold);
+    }
+    if (!s->model.map)
+        return;
+    const size_t wide = (size_t)B * (size_t)s->teacher.width;
+    ecg_mlp_forward(s->mapped, s->model.map, &s->model.table, s->map_work, x, s->h, B, true, NULL);
+    memset(s->dmapped, 0, wide * sizeof *s->dmapped);
+    s->part[PART_HIDDEN] = ecg_pull_to(s->dmapped, s->mapped, s->teacher.embedding, wide, s->tuning->distill_hidden);
+    ecg_mlp_backward(s->dh_map, s->model.map, &s->model.table, s->map_work, x, s->dmapped, s->h, B);
+    x->k->add(s->dh, s->dh_map, n);
+}
 
 static ecg_status step(void *ctx, double *loss, const uint32_t *row, int B, uint32_t epoch, uint32_t at, ecg_err *err)
 {
@@ -47,18 +50,34 @@ static ecg_status step(void *ctx, double *loss, const uint32_t *row, int B, uint
     const ecg_exec *x = s->study->exec;
     const ecg_dropout drop = {.seed = s->loop.seed, .step = at, .row = row};
     const ecg_dropout *inside = s->shared ? NULL : &drop; /* decision 8: none in the encoder when it only serves */
+    const ecg_bce_reduce reduce = (ecg_bce_reduce)s->tuning->reduce;
 
     for (int b = 0; b < B; b++)
         s->start[b] = ecg_loader_start(&s->loader, row[b], s->loop.seed, epoch);
     ecg_loader_signals(s->x, &s->loader, x->pool, row, s->start, B);
     ecg_loader_labels(s->y, s->label, s->K, row, B);
+    hide_labels(s, row, B);
 
     ecg_encoder_forward(s->h, NULL, s->model.encoder, p, s->work, x, s->x, B, inside);
-    ecg_mlp_forward(s->logit, s->head->net, p, s->head_work, x, s->h, B, true, &drop);
-    *loss = ecg_bce_loss(s->dlogit, s->logit, s->y, B, s->K, s->tuning->gamma, (ecg_bce_reduce)s->tuning->reduce);
-    ecg_mlp_backward(s->shared ? NULL : s->dh, s->head->net, p, s->head_work, x, s->dlogit, s->h, B);
-    if (!s->shared)
+    const float *read = ecg_fuse_forward(&s->fuse, &s->model, x, s->h, row, B, true, &drop);
+    ecg_mlp_forward(s->logit, s->head->net, p, s->head_work, x, read, B, true, &drop);
+    s->part[PART_LABELS] = ecg_bce_loss(s->dlogit, s->logit, s->y, B, s->K, s->tuning->gamma, reduce);
+    if (s->study->teacher)
+        ecg_teacher_ask(&s->teacher, x, s->x, row, B);
+    if (s->tuning->distill > 0)
+        s->part[PART_DISTILL] = ecg_pull_soft(s->dlogit, s->logit, s->teacher.prob, B, s->K, reduce, s->tuning->distill);
+
+    ecg_mlp_backward(s->shared ? NULL : s->dread, s->head->net, p, s->head_work, x, s->dlogit, read, B);
+    if (!s->shared) {
+        ecg_fuse_backward(s->dh, &s->fuse, &s->model, x, s->dread, B);
+        pull_embedding(s, B);
         ecg_encoder_backward(NULL, s->model.encoder, p, s->work, x, s->dh, NULL, s->x, B, inside);
+    }
+    if (s->tuning->l2sp > 0)
+        s->part[PART_L2SP] = ecg_pull_weights(p, &s->source.table, "ecg.", s->tuning->l2sp);
+    *loss = 0;
+    for (int i = 0; i < PARTS; i++)
+        *loss += s->part[i];
     return ECG_OK;
 }
 
@@ -79,13 +98,35 @@ static ecg_status judge(void *ctx, double *measure, ecg_err *err)
     return st;
 }
 
+#define LEAK "the inputs hold the laboratory measurements that the labels are made from"
+
+/* What record and run.json say of a run that is more than an encoder and a head, as members of an object that go on after a comma; "": nothing. */
+static void extras(char out[512], const stage2 *s)
+{
+    int at = 0;
+    out[0] = 0;
+    if (s->subset)
+        at += snprintf(out + at, 512 - (size_t)at, ", \"labelled\": %" PRId64 ", \"labelled_patients\": %" PRId64, s->seen.n, s->seen_patients);
+    if (s->group)
+        at += snprintf(out + at, 512 - (size_t)at, ", \"tabular\": \"%s\"", s->group);
+    if (s->study->random_encoder)
+        at += snprintf(out + at, 512 - (size_t)at, ", \"random_encoder\": true");
+    if (s->study->teacher)
+        at += snprintf(out + at, 512 - (size_t)at, ", \"teacher\": \"%s\"", s->teacher.hash);
+    if (s->leaks)
+        snprintf(out + at, 512 - (size_t)at, ", \"warning\": \"%s\"", LEAK);
+}
+
 static ecg_status keep(void *ctx, const ecg_train_state *state, ecg_err *err)
 {
     stage2 *s = ctx;
-    char path[512];
+    char path[512], more[512], object[520];
+    extras(more, s);
+    snprintf(object, sizeof object, "{%s}", *more ? more + 2 : "");
     const ecg_record_facts f = {.stage = s->loop.stage, .cohort_hash = s->study->cohort->hash, .roles = s->roles, .measure = s->loop.measure,
-                                 .config = s->study->config, .epochs = s->loop.epochs, .records = s->rows.n, .batch = s->batch,
-                                 .best_epoch = state->best_epoch, .best_step = state->best_step, .best = state->best, .from = s->source.record};
+                                 .config = s->study->config, .epochs = s->loop.epochs, .records = s->rows->n, .batch = s->batch,
+                                 .best_epoch = state->best_epoch, .best_step = state->best_step, .best = state->best, .from = s->source.record,
+                                 .more = *more ? object : NULL};
     memcpy(s->head->auroc, s->auroc, (size_t)s->K * sizeof *s->auroc);
     ecg_status st = ecg_run_record(s->model.record, sizeof s->model.record, &f, err);
     if (!st && !(st = ecg_run_path(path, &s->run, "model.safetensors", err)))
@@ -93,170 +134,59 @@ static ecg_status keep(void *ctx, const ecg_train_state *state, ecg_err *err)
     return st;
 }
 
-/* ---- the model: parts of the source and a new head ---------------------------------------------------------------------- */
-
-static bool copy_labels(ecg_label_table *to, const ecg_label_table *from)
-{
-    ecg_label *label = malloc((size_t)(from->n > 0 ? from->n : 1) * sizeof *label);
-    if (!label)
-        return false;
-    memcpy(label, from->label, (size_t)from->n * sizeof *label);
-    *to = *from;
-    to->label = label;
-    return true;
-}
-
-/* Tables of the heads alone: the new head's from the cohort, a kept head's from the model that brought it. */
-static ecg_status set_tables(ecg_contract *c, const ecg_label_table *fresh, const ecg_label_table *kept, ecg_err *err)
-{
-    for (int i = 0; i < c->sets; i++)
-        free(c->table[i].label);
-    free(c->table);
-    c->sets = 0;
-    c->table = calloc(2, sizeof *c->table);
-    if (!c->table)
-        return ecg_fail(err, ECG_ENOMEM, "out of memory");
-    const ecg_label_table *const all[] = {kept, fresh};
-    for (int i = 0; i < 2; i++)
-        if (all[i]) {
-            if (!copy_labels(&c->table[c->sets], all[i]))
-                return ecg_fail(err, ECG_ENOMEM, "out of memory");
-            c->sets++;
-        }
-    return ECG_OK;
-}
-
-static double *copy_doubles(const double *x, int n)
-{
-    double *y = x ? malloc((size_t)n * sizeof *y) : NULL;
-    return y ? memcpy(y, x, (size_t)n * sizeof *y) : NULL;
-}
-
-static ecg_status describe(stage2 *s, const ecg_label_table *fresh, ecg_err *err)
-{
-    ecg_model *m = &s->model;
-    const ecg_config *c = s->study->config;
-    const ecg_head *old = s->shared ? ecg_model_head(&s->source, ECG_HEAD_DIAGNOSES) : NULL;
-    const ecg_label_table *kept = NULL;
-    const int K = old ? ecg_head_labels(&s->source, old, &kept) : 0;
-    ecg_status st = ecg_contract_copy(&m->contract, &s->study->cohort->contract, err);
-    if (st || (st = set_tables(&m->contract, fresh, kept, err)))
-        return st;
-    if (kept && strcmp(kept->set, fresh->set) == 0)
-        return ecg_fail(err, ECG_EARG, "the diagnosis head already predicts the label set '%s'", fresh->set);
-    m->contract.crop = s->loader.crop;
-    m->synthetic = s->study->cohort->synthetic || s->source.synthetic;
-    snprintf(m->preset, sizeof m->preset, "%s", c->preset);
-    m->shape = s->scratch ? (ecg_encoder_config){.leads = m->contract.leads, .width = (int)c->encoder.width, .blocks = (int)c->encoder.blocks,
-                                                  .state = (int)c->encoder.state, .length = (int)c->encoder.length,
-                                                  .bidirectional = c->encoder.bidirectional, .dropout = (float)c->encoder.dropout}
-                          : s->source.shape;
-    if (old) {
-        ecg_head *h = &m->head[m->heads++];
-        memcpy(h->set, old->set, sizeof h->set);
-        memcpy(h->prefix, old->prefix, sizeof h->prefix);
-        h->hidden = old->hidden;
-        h->dropout = old->dropout;
-        h->prevalence = copy_doubles(old->prevalence, K);
-        h->auroc = copy_doubles(old->auroc, K);
-    }
-    s->at = m->heads;
-    s->head = &m->head[m->heads++];
-    memcpy(s->head->set, fresh->set, sizeof s->head->set);
-    snprintf(s->head->prefix, sizeof s->head->prefix, "%s", s->labs ? ECG_HEAD_LABS : ECG_HEAD_DIAGNOSES);
-    s->head->hidden = (int)s->tuning->head_hidden;
-    s->head->dropout = (float)s->tuning->head_dropout;
-    m->shared_embedding = s->shared;
-    return ECG_OK;
-}
-
-/* Rows of both tables that begin with prefix. */
-static void copy_values(ecg_params *to, const ecg_params *from, const char *prefix)
-{
-    for (int i = 0; i < to->n; i++) {
-        const int j = strncmp(to->row[i].name, prefix, strlen(prefix)) ? -1 : ecg_params_find(from, to->row[i].name);
-        if (j >= 0 && from->row[j].count == to->row[i].count)
-            memcpy(ecg_value(to, i), ecg_value(from, j), to->row[i].count * sizeof(float));
-    }
-}
-
-static void freeze(stage2 *s)
-{
-    ecg_model *m = &s->model;
-    const int asked = (int)s->tuning->frozen_blocks, blocks = asked < 0 ? m->shape.blocks / 2 : asked;
-    if (s->shared) {
-        ecg_encoder_freeze(m->encoder, &m->table, -1);
-        ecg_params_freeze(&m->table, ECG_HEAD_DIAGNOSES, true);
-    } else if (!s->scratch && asked != 0) {
-        ecg_encoder_freeze(m->encoder, &m->table, blocks < m->shape.blocks ? blocks : m->shape.blocks);
-    }
-}
-
-/* Share of positives in the training folds among the records where the label is known. */
-static void prevalences(stage2 *s)
-{
-    for (int k = 0; k < s->K; k++) {
-        int64_t known = 0, positive = 0;
-        for (int64_t i = 0; i < s->rows.n; i++) {
-            const int8_t y = s->label[(size_t)s->rows.row[i] * (size_t)s->K + (size_t)k];
-            known += y == 0 || y == 1;
-            positive += y == 1;
-        }
-        s->head->prevalence[k] = known ? (double)positive / (double)known : NAN;
-    }
-}
-
-static ecg_status build(stage2 *s, const ecg_label_table *fresh, ecg_err *err)
-{
-    ecg_model *m = &s->model;
-    ecg_status st = describe(s, fresh, err);
-    if (st || (st = ecg_model_build(m, true, err)))
-        return st;
-    ecg_params_init(&m->table, s->loop.seed);
-    ecg_encoder_init(m->encoder, &m->table, s->loop.seed);
-    if (!s->scratch)
-        copy_values(&m->table, &s->source.table, "ecg.");
-    if (s->shared)
-        copy_values(&m->table, &s->source.table, ECG_HEAD_DIAGNOSES);
-    if ((st = ecg_encoder_prepare(m->encoder, &m->table, err)))
-        return st;
-    ecg_encoder_refresh(m->encoder, &m->table, s->study->exec);
-    freeze(s);
-    prevalences(s);
-    return ECG_OK;
-}
-
 /* ---- before the first batch --------------------------------------------------------------------------------------------- */
 
-static ecg_status open_source(stage2 *s, ecg_err *err)
-{
-    char path[512];
-    const ecg_cohort *c = s->study->cohort;
-    s->scratch = s->study->from == NULL;
-    if (s->scratch)
-        return ecg_config_check(s->study->config, err);
-    ecg_status st = ecg_model_path(path, sizeof path, s->study->from, err);
-    if (st || (st = ecg_sha256_file(s->from_hash, path, err)) || (st = ecg_model_load(&s->source, path, false, false, err)))
-        return st;
-    ecg_contract signal = c->contract; /* crops are the model's business */
-    signal.crop = s->source.contract.crop;
-    if ((st = ecg_contract_fits(&signal, "the cohort", &s->source.contract, "the model", ECG_CONTRACT_SIGNAL, err)))
-        return ecg_fail_in(err, st, path);
-    s->shared = s->labs && ecg_model_head(&s->source, ECG_HEAD_DIAGNOSES);
-    return ECG_OK;
-}
-
-static ecg_status find_labels(const ecg_label_table **table, stage2 *s, ecg_err *err)
+static ecg_status find_labels(stage2 *s, ecg_err *err)
 {
     const ecg_cohort *c = s->study->cohort;
     const char *set = s->study->set ? s->study->set : s->labs ? "labs" : "diagnoses";
     char sets[160] = "";
-    s->label = ecg_cohort_labels(c, set, table);
+    s->label = ecg_cohort_labels(c, set, &s->table);
     for (int i = 0; i < c->contract.sets && strlen(sets) < sizeof sets - 40; i++)
         snprintf(sets + strlen(sets), sizeof sets - strlen(sets), "%s%s", i ? ", " : "", c->contract.table[i].set);
-    if (!s->label || (*table)->n < 1)
+    if (!s->label || s->table->n < 1)
         return ecg_fail_at(err, ECG_EDATA, c->path, 0, 0, "no label set '%.31s'; the cohort has %s", set, *sets ? sets : "none");
-    s->K = (*table)->n;
+    s->K = s->table->n;
+    s->leaks = s->group && strcmp(s->group, "routine") && (s->labs || strcmp(set, "labs") == 0);
+    return ECG_OK;
+}
+
+/* Training rows whose labels are seen: with train.labelled and a diagnosis head a subset, by patient. */
+static ecg_status choose_seen(stage2 *s, ecg_err *err)
+{
+    const ecg_study *study = s->study;
+    const double labelled = study->config->train.labelled;
+    ecg_rows known;
+    ecg_status st = ecg_rows_known(&known, &s->loader.role[ECG_TRAIN], s->label, s->K, err);
+    if (st)
+        return st;
+    s->subset = !s->labs && labelled > 0;
+    if (!s->subset) {
+        s->seen = known;
+        return ECG_OK;
+    }
+    st = ecg_rows_labelled(&s->seen, &s->seen_patients, study->cohort, &known, labelled, (uint64_t)study->config->train.split_seed, err);
+    if (!st && labelled > (double)known.n)
+        ecg_say(study->watch, "train.labelled %g is more than the %" PRId64 " training records with a diagnosis: all are seen", labelled, known.n);
+    else if (!st)
+        ecg_say(study->watch, "the diagnoses of %" PRId64 " of %" PRId64 " training records are seen, of %" PRId64 " patients", s->seen.n, known.n,
+                s->seen_patients);
+    ecg_rows_clear(&known);
+    return st;
+}
+
+/* A teacher has something to say about records without labels too. */
+static ecg_status choose_blind(stage2 *s, ecg_err *err)
+{
+    s->rows = s->study->teacher ? &s->loader.role[ECG_TRAIN] : &s->seen;
+    if (!s->study->teacher)
+        return ECG_OK;
+    s->blind = malloc((size_t)s->study->cohort->n);
+    if (!s->blind)
+        return ecg_fail(err, ECG_ENOMEM, "out of memory");
+    memset(s->blind, 1, (size_t)s->study->cohort->n);
+    for (int64_t i = 0; i < s->seen.n; i++)
+        s->blind[s->seen.row[i]] = 0;
     return ECG_OK;
 }
 
@@ -268,19 +198,62 @@ static ecg_status choose_rows(stage2 *s, ecg_err *err)
     ecg_status st = ecg_loader_open(&s->loader, study->cohort, has ? &inherited : study->roles,
                                     s->scratch ? (int)study->config->encoder.length : s->source.shape.length,
                                     (uint64_t)study->config->train.split_seed, err);
-    if (st || (st = ecg_rows_known(&s->rows, &s->loader.role[ECG_TRAIN], s->label, s->K, err)) ||
+    if (st || (st = choose_seen(s, err)) || (st = choose_blind(s, err)) ||
         (st = ecg_rows_known(&s->chosen_by, &s->loader.half[ECG_HALF_A], s->label, s->K, err)))
         return st;
     ecg_roles_text(s->roles, sizeof s->roles, &s->loader.roles);
-    const int64_t n = s->rows.n, asked = s->tuning->batch;
-    if (n < 2)
-        return ecg_fail_at(err, ECG_EDATA, study->cohort->path, 0, 0, "%" PRId64 " training records (%s) have a known label", n, s->roles);
+    if (s->seen.n < 2)
+        return ecg_fail_at(err, ECG_EDATA, study->cohort->path, 0, 0, "%" PRId64 " training records (%s) have a known label", s->seen.n, s->roles);
+    const int64_t n = s->rows->n, asked = s->tuning->batch;
     s->batch = (int)(n < asked ? n : asked);
     if (n < asked)
         ecg_say(study->watch, "a batch of %" PRId64 " is more than the %" PRId64 " training records: one batch of %" PRId64 " an epoch", asked, n, n);
     if (s->chosen_by.n == 0)
         ecg_say(study->watch, "no validation record to choose an epoch by: the last one stays");
     return ECG_OK;
+}
+
+/* A teacher from the same cohort must have kept to the same folds, and one that saw more labels is worth a word. */
+static ecg_status open_teacher(stage2 *s, ecg_err *err)
+{
+    const ecg_study *study = s->study;
+    ecg_roles theirs;
+    char text[256], seen[32];
+    if (!study->teacher)
+        return ECG_OK;
+    const ecg_status st = ecg_teacher_open(&s->teacher, study->teacher, &s->loader, s->table, s->batch, study->exec, err);
+    if (st)
+        return st;
+    const char *record = s->teacher.model.record;
+    if (ecg_record_roles(&theirs, record, study->cohort))
+        ecg_roles_text(text, sizeof text, &theirs);
+    else
+        snprintf(text, sizeof text, "%s", s->roles); /* another cohort: nothing to compare */
+    if (strcmp(text, s->roles))
+        return ecg_fail_at(err, ECG_EARG, s->teacher.path, 0, 0, "the teacher was trained on other folds: %s, this run has %s", text, s->roles);
+    if (s->subset && (!ecg_record_field(seen, sizeof seen, record, "labelled") || strtoll(seen, NULL, 10) > s->seen.n))
+        ecg_say(study->watch, "the teacher saw the labels of more records than this run sees: what it passes on holds some of them");
+    return ECG_OK;
+}
+
+/* Buffers of the pulls that are asked for. */
+static ecg_status pull_buffers(stage2 *s, int threads, ecg_err *err)
+{
+    const size_t B = (size_t)s->batch, H = (size_t)s->model.shape.width, E = (size_t)s->model.map_out;
+    bool ok = true;
+    if (s->tuning->hold > 0) {
+        s->h0 = malloc(B * H * sizeof(float));
+        s->source_work = ecg_encoder_work_new(s->source.encoder, threads, 0, false);
+        ok = s->h0 && s->source_work;
+    }
+    if (ok && s->model.map) {
+        s->mapped = malloc(B * E * sizeof(float));
+        s->dmapped = malloc(B * E * sizeof(float));
+        s->dh_map = malloc(B * H * sizeof(float));
+        s->map_work = ecg_mlp_work_new(s->model.map, s->batch, true);
+        ok = s->mapped && s->dmapped && s->dh_map && s->map_work;
+    }
+    return ok ? ECG_OK : ecg_fail(err, ECG_ENOMEM, "no memory for batches of %d", s->batch);
 }
 
 static ecg_status buffers(stage2 *s, ecg_err *err)
@@ -290,9 +263,13 @@ static ecg_status buffers(stage2 *s, ecg_err *err)
     const int threads = s->study->exec->pool ? ecg_pool_threads(s->study->exec->pool) : 1;
     const double room = (double)s->study->config->train.memory_mb * 1048576;
     const bool fits = !s->shared && (double)ecg_encoder_work_bytes(m->encoder, threads, s->batch, true) <= room;
+    const ecg_status st = ecg_fuse_open(&s->fuse, m, &s->loader, s->batch, true, err);
+    if (st)
+        return st;
     s->x = malloc(B * (size_t)s->loader.crop * (size_t)m->contract.leads * sizeof(float));
     s->h = malloc(B * H * sizeof(float));
     s->dh = malloc(B * H * sizeof(float));
+    s->dread = s->fuse.fused ? malloc(B * (size_t)ecg_fuse_width(&s->fuse) * sizeof(float)) : s->dh;
     s->logit = malloc(B * K * sizeof(float));
     s->dlogit = malloc(B * K * sizeof(float));
     s->y = malloc(B * K * sizeof(float));
@@ -302,22 +279,25 @@ static ecg_status buffers(stage2 *s, ecg_err *err)
     s->prob = malloc(n * K * sizeof(float));
     s->truth = malloc(n * K);
     s->auroc = malloc(K * sizeof(double));
-    if (!s->x || !s->h || !s->dh || !s->logit || !s->dlogit || !s->y || !s->start || !s->work || !s->head_work || !s->prob || !s->truth || !s->auroc)
+    if (!s->x || !s->h || !s->dh || !s->dread || !s->logit || !s->dlogit || !s->y || !s->start || !s->work || !s->head_work || !s->prob || !s->truth ||
+        !s->auroc)
         return ecg_fail(err, ECG_ENOMEM, "no memory for batches of %d", s->batch);
     ecg_labels_of(s->truth, s->label, s->K, &s->chosen_by);
-    return ECG_OK;
+    return pull_buffers(s, threads, err);
 }
 
 static void set_loop(stage2 *s, const char *identity)
 {
+    static const char *const names[PARTS] = {"loss_labels", "loss_l2sp", "loss_hold", "loss_distill", "loss_distill_hidden"};
     const ecg_study *study = s->study;
     const ecg_cfg_tuning *t = s->tuning;
+    const bool pulled = t->l2sp > 0 || t->hold > 0 || t->distill > 0 || t->distill_hidden > 0;
     s->loop = (ecg_training){.stage = s->labs ? "finetune labs" : "finetune diagnoses", .measure = "validation_auroc", .higher = true, .model = &s->model,
-                              .loader = &s->loader, .rows = &s->rows, .exec = study->exec, .watch = study->watch, .run = &s->run,
+                              .loader = &s->loader, .rows = s->rows, .exec = study->exec, .watch = study->watch, .run = &s->run,
                               .config = &study->config->train, .seed = (uint64_t)study->config->train.seed, .batch = s->batch,
-                              .epochs = ecg_train_epochs(t->epochs, t->updates, s->rows.n, s->batch), .schedule = (ecg_lr_kind)t->schedule,
-                              .warmup = t->warmup, .encoder_trains = !s->shared, .identity = identity, .ctx = s, .step = step, .judge = judge,
-                              .keep = keep};
+                              .epochs = ecg_train_epochs(t->epochs, t->updates, s->rows->n, s->batch), .schedule = (ecg_lr_kind)t->schedule,
+                              .warmup = t->warmup, .encoder_trains = !s->shared, .identity = identity, .parts = pulled ? PARTS : 0, .part = names,
+                              .part_now = s->part, .ctx = s, .step = step, .judge = judge, .keep = keep};
     ecg_adamw *o = &s->loop.optimiser;
     *o = (ecg_adamw){.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
     for (int g = 0; g < 4; g++) {
@@ -326,63 +306,97 @@ static void set_loop(stage2 *s, const char *identity)
     }
 }
 
+static void announce(const stage2 *s)
+{
+    const ecg_watch *watch = s->study->watch;
+    ecg_say(watch, "%s%s: %s%s%s%s%s, %d labels of set '%s', %" PRId64 " records, batches of %d, %" PRId64 " epochs", s->loop.stage,
+            s->model.synthetic ? " (synthetic cohort)" : "", s->study->random_encoder ? "random encoder in place of a pre-trained one, " : "",
+            s->scratch ? "random weights" : s->shared ? "shared embedding, only the head trains" : s->labs ? "branched" : "encoder and head",
+            s->group ? ", the head reads the ECG and the table (" : "", s->group ? s->group : "", s->group ? ")" : "", s->K, s->table->set, s->rows->n,
+            s->batch, s->loop.epochs);
+    if (s->leaks)
+        ecg_say(watch, "warning: " LEAK "; this is no prediction from the ECG");
+}
+
+static ecg_status prepare(stage2 *s, char identity[640], ecg_err *err)
+{
+    const ecg_study *study = s->study;
+    ecg_status st = ecg_finetune_source(s, err);
+    if (st || (st = ecg_finetune_check(s, err)) || (st = find_labels(s, err)) || (st = choose_rows(s, err)) || (st = open_teacher(s, err)))
+        return st;
+    snprintf(identity, 640, "finetune %s cohort %.64s roles %s from %s%s%s", s->table->set, study->cohort->hash, s->roles,
+             s->scratch ? "random weights" : study->random_encoder ? "a random encoder" : s->from_hash, study->teacher ? " teacher " : "",
+             s->teacher.hash);
+    set_loop(s, identity);
+    if ((st = ecg_finetune_build(s, err)))
+        return st;
+    return buffers(s, err);
+}
+
 static ecg_status run(stage2 *s, ecg_err *err)
 {
     const ecg_study *study = s->study;
-    const ecg_label_table *table = NULL;
-    char identity[512], result[256];
+    char identity[640], result[1024], more[512];
     ecg_train_state state = {0};
-    ecg_status st = open_source(s, err);
-    if (st || (st = find_labels(&table, s, err)) || (st = choose_rows(s, err)))
-        return st;
-    snprintf(identity, sizeof identity, "finetune %s cohort %.64s roles %s from %s", table->set, study->cohort->hash, s->roles,
-             s->scratch ? "random weights" : s->from_hash);
-    set_loop(s, identity);
-    if ((st = build(s, table, err)) || (st = buffers(s, err)))
+    ecg_status st = prepare(s, identity, err);
+    if (st)
         return st;
     const ecg_run_facts facts = {.stage = s->loop.stage, .cohort = study->cohort, .from = study->from, .from_hash = s->from_hash, .roles = s->roles,
                                   .config = study->config, .command = study->command, .kernels = study->exec->k->name,
                                   .threads = study->exec->pool ? ecg_pool_threads(study->exec->pool) : 1};
     if ((st = ecg_run_open(&s->run, study->folder, study->resume, study->force, &facts, err)))
         return st;
-    ecg_say(study->watch, "%s%s: %s, %d labels of set '%s', %" PRId64 " records, batches of %d, %" PRId64 " epochs", s->loop.stage,
-            s->model.synthetic ? " (synthetic cohort)" : "",
-            s->scratch ? "random weights" : s->shared ? "shared embedding, only the head trains" : s->labs ? "branched" : "encoder and head", s->K, table->set,
-            s->rows.n, s->batch, s->loop.epochs);
+    announce(s);
     st = ecg_train(&state, &s->loop, err);
     if (st && st != ECG_EINTR)
         return st;
     char best[32] = "null";
     if (isfinite(state.best) && state.best_epoch)
         snprintf(best, sizeof best, "%.9g", state.best);
-    snprintf(result, sizeof result, "{\"epochs\": %" PRId64 ", \"steps\": %" PRId64 ", \"best_epoch\": %" PRId64 ", \"validation_auroc\": %s}", state.epoch,
-             state.step, state.best_epoch, best);
+    extras(more, s);
+    snprintf(result, sizeof result, "{\"epochs\": %" PRId64 ", \"steps\": %" PRId64 ", \"best_epoch\": %" PRId64 ", \"validation_auroc\": %s%s}", state.epoch,
+             state.step, state.best_epoch, best, more);
     const ecg_status closed = ecg_run_close(&s->run, st ? "interrupted" : "done", result, st ? NULL : err);
     return st ? st : closed;
 }
 
-ecg_status ecg_finetune(const ecg_study *study, bool labs, ecg_err *err)
+static void clear(stage2 *s)
 {
-    stage2 *s = calloc(1, sizeof *s);
-    if (!s)
-        return ecg_fail(err, ECG_ENOMEM, "out of memory");
-    s->study = study;
-    s->labs = labs;
-    s->tuning = labs ? &study->config->labs : &study->config->finetune;
-    const ecg_status st = run(s, err);
-    float *all[] = {s->x, s->h, s->dh, s->logit, s->dlogit, s->y, s->prob};
+    if (s->dread == s->dh)
+        s->dread = NULL;
+    float *all[] = {s->x, s->h, s->dh, s->dread, s->logit, s->dlogit, s->y, s->prob, s->h0, s->mapped, s->dmapped, s->dh_map};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
     free(s->start);
     free(s->truth);
     free(s->auroc);
+    free(s->blind);
     ecg_encoder_work_free(s->work);
+    ecg_encoder_work_free(s->source_work);
     ecg_mlp_work_free(s->head_work);
-    ecg_rows_clear(&s->rows);
+    ecg_mlp_work_free(s->map_work);
+    ecg_fuse_close(&s->fuse);
+    ecg_teacher_close(&s->teacher);
+    ecg_rows_clear(&s->seen);
     ecg_rows_clear(&s->chosen_by);
     ecg_model_clear(&s->model);
     ecg_model_clear(&s->source);
     ecg_loader_close(&s->loader);
+}
+
+ecg_status ecg_finetune(const ecg_study *study, bool labs, ecg_err *err)
+{
+    static const char *const groups[] = {NULL, "routine", "lab", "all"}; /* the words of finetune.tabular */
+    stage2 *s = calloc(1, sizeof *s);
+    if (!s)
+        return ecg_fail(err, ECG_ENOMEM, "out of memory");
+    s->study = study;
+    s->labs = labs;
+    s->section = labs ? "labs" : "finetune";
+    s->tuning = labs ? &study->config->labs : &study->config->finetune;
+    s->group = groups[s->tuning->tabular];
+    const ecg_status st = run(s, err);
+    clear(s);
     free(s);
     return st;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "model/bundle.h"
 
 enum {PATIENTS_TO_CUT = 200};
 
@@ -219,15 +220,14 @@ ecg_status ecg_loader_columns(ecg_loader *l, const char *group, ecg_err *err)
     l->categorical_at = malloc(room * sizeof *l->categorical_at);
     if (!l->continuous_at || !l->categorical_at)
         return ecg_fail(err, ECG_ENOMEM, "out of memory");
-    const bool all = !*group || strcmp(group, "all") == 0;
     for (int j = 0; j < k->columns; j++)
-        if (!all && strcmp(group, k->column[j].group))
+        if (!ecg_column_in(&k->column[j], group))
             continue;
         else if (k->column[j].categorical)
             l->categorical_at[l->categorical++] = j;
         else
             l->continuous_at[l->continuous++] = j;
-    if (!all && l->continuous + l->categorical == 0)
+    if (strcmp(group, "all") && l->continuous + l->categorical == 0)
         return ecg_fail_at(err, ECG_ECONTRACT, l->cohort->path, 0, 0, "no tabular columns of the group '%s'", group);
     return ECG_OK;
 }

@@ -343,6 +343,10 @@ ecg_status ecg_run_record(char *out, size_t size, const ecg_record_facts *f, ecg
     json_object_set_new(j, "best", isfinite(f->best) ? json_real(f->best) : json_null());
     json_object_set_new(j, "best_epoch", json_integer((json_int_t)f->best_epoch));
     json_object_set_new(j, "best_step", json_integer((json_int_t)f->best_step));
+    json_t *more = f->more ? json_loads(f->more, 0, NULL) : NULL;
+    if (more)
+        json_object_update_missing(j, more);
+    json_decref(more);
     json_t *from = f->from && *f->from ? json_loads(f->from, 0, NULL) : NULL;
     if (from)
         json_object_set_new(j, "from", from);

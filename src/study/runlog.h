@@ -49,6 +49,7 @@ typedef struct {
     int64_t epochs, records, batch, best_epoch, best_step;
     double best;
     const char *from; /* record of the model it began with, NULL or "" */
+    const char *more; /* JSON object whose keys are added; NULL: none */
 } ecg_record_facts;
 ecg_status ecg_run_record(char *out, size_t size, const ecg_record_facts *f, ecg_err *err);
 /* One text or whole number of m->record into out; false: not there. */

@@ -32,6 +32,7 @@ static ecg_status save_checkpoint(const ecg_training *t, const ecg_train_state *
         (st = ecg_tensorsw_meta(w, "identity", t->identity, err)) ||
         (st = ecg_tensorsw_put(w, "train.position", ECG_I64, 1, (int64_t[]){POSITIONS}, position, err)) ||
         (st = ecg_tensorsw_put(w, "train.score", ECG_F64, 1, (int64_t[]){SCORES}, score, err)) ||
+        (t->parts && (st = ecg_tensorsw_put(w, "train.parts", ECG_F64, 1, (int64_t[]){t->parts}, s->part_sum, err))) ||
         (st = ecg_params_save(p, w, "", p->value, err)) || (st = ecg_params_save(p, w, "m/", p->m, err)) ||
         (st = ecg_params_save(p, w, "v/", p->v, err))) {
         ecg_tensorsw_abort(w);
@@ -42,11 +43,12 @@ static ecg_status save_checkpoint(const ecg_training *t, const ecg_train_state *
 
 static ecg_status read_checkpoint(ecg_train_state *s, const ecg_training *t, const ecg_tensors *f, int64_t steps, ecg_err *err)
 {
-    const ecg_tensor *position, *score;
+    const ecg_tensor *position, *score, *parts = NULL;
     ecg_params *p = &t->model->table;
     ecg_status st = ecg_tensors_check_format(f, "ecgraft.train", err);
     if (st || (st = ecg_tensors_need(f, &position, "train.position", ECG_I64, 1, (int64_t[]){POSITIONS}, err)) ||
-        (st = ecg_tensors_need(f, &score, "train.score", ECG_F64, 1, (int64_t[]){SCORES}, err)))
+        (st = ecg_tensors_need(f, &score, "train.score", ECG_F64, 1, (int64_t[]){SCORES}, err)) ||
+        (t->parts && (st = ecg_tensors_need(f, &parts, "train.parts", ECG_F64, 1, (int64_t[]){t->parts}, err))))
         return st;
     const char *identity = ecg_tensors_meta(f, "identity");
     if (!identity || strcmp(identity, t->identity))
@@ -58,7 +60,9 @@ static ecg_status read_checkpoint(ecg_train_state *s, const ecg_training *t, con
     double x[SCORES];
     memcpy(at, position->data, sizeof at);
     memcpy(x, score->data, sizeof x);
-    *s = (ecg_train_state){at[0], at[1], at[2], at[3], at[4], x[0], x[1]};
+    *s = (ecg_train_state){at[0], at[1], at[2], at[3], at[4], x[0], x[1], {0}};
+    if (parts)
+        memcpy(s->part_sum, parts->data, parts->bytes);
     if (s->epoch < 0 || s->in_epoch < 0 || s->in_epoch > steps || s->epoch > UINT32_MAX / (steps + 1) || s->step != s->epoch * steps + s->in_epoch)
         return ecg_fail(err, ECG_EDATA, "epoch %" PRId64 ", step %" PRId64 " of %" PRId64 ", %" PRId64 " steps in all do not fit together", s->epoch,
                         s->in_epoch, steps, s->step);
@@ -105,6 +109,8 @@ static ecg_status one_step(const ecg_training *t, ecg_train_state *s, const cour
     if (t->encoder_trains)
         ecg_encoder_refresh(t->model->encoder, p, t->exec);
     s->loss_sum += loss;
+    for (int i = 0; i < t->parts; i++)
+        s->part_sum[i] += t->part_now[i];
     s->in_epoch++;
     s->step++;
     return ECG_OK;
@@ -138,6 +144,15 @@ static ecg_status all_steps(const ecg_training *t, ecg_train_state *s, course *c
     return ECG_OK;
 }
 
+/* ", \"loss_labels\": 0.31 ..." of the epoch */
+static void parts_text(char *out, size_t size, const ecg_training *t, const ecg_train_state *s, int64_t steps)
+{
+    size_t at = 0;
+    out[0] = 0;
+    for (int i = 0; i < t->parts && at < size; i++)
+        at += (size_t)snprintf(out + at, size - at, ", \"%s\": %.9g", t->part[i], s->part_sum[i] / (double)steps);
+}
+
 /* Selection, metrics, checkpoint. */
 static ecg_status end_epoch(const ecg_training *t, ecg_train_state *s, course *c, double began, int64_t steps_here, ecg_err *err)
 {
@@ -156,17 +171,19 @@ static ecg_status end_epoch(const ecg_training *t, ecg_train_state *s, course *c
         if ((st = t->keep(t->ctx, s, err)))
             return st;
     }
+    char value[32] = "null", parts[384], line[1024];
+    parts_text(parts, sizeof parts, t, s, c->steps);
     s->epoch++;
     s->in_epoch = 0;
     s->loss_sum = 0;
-    char value[32] = "null", line[512];
+    memset(s->part_sum, 0, sizeof s->part_sum);
     if (isfinite(measure))
         snprintf(value, sizeof value, "%.9g", measure);
     const double seconds = ecg_clock() - began;
     snprintf(line, sizeof line,
-             "{\"stage\": \"%s\", \"epoch\": %" PRId64 ", \"step\": %" PRId64 ", \"loss\": %.9g, \"%s\": %s, \"best_epoch\": %" PRId64
+             "{\"stage\": \"%s\", \"epoch\": %" PRId64 ", \"step\": %" PRId64 ", \"loss\": %.9g%s, \"%s\": %s, \"best_epoch\": %" PRId64
              ", \"seconds\": %.3f, \"samples_per_s\": %.1f}",
-             t->stage, s->epoch, s->step, loss, t->measure, value, s->best_epoch, seconds, (double)(steps_here * t->batch) / (seconds > 0 ? seconds : 1));
+             t->stage, s->epoch, s->step, loss, parts, t->measure, value, s->best_epoch, seconds, (double)(steps_here * t->batch) / (seconds > 0 ? seconds : 1));
     if ((st = ecg_run_metric(t->run, line, err)) || (st = save_checkpoint(t, s, err)))
         return st;
     c->saved_at = ecg_clock();

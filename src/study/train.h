@@ -15,6 +15,8 @@ typedef struct {
     const ecg_roles *roles;   /* NULL: those of the run it begins with, if that saw the same cohort; else the cohort's */
     const char *folder;       /* the run */
     const char *from;         /* run folder or model it begins with; NULL: random weights */
+    bool random_encoder;      /* no `from`: a random encoder takes the place of a pre-trained one, with its freezing and rates */
+    const char *teacher;      /* run folder or model to learn from (distillation); NULL: none */
     const char *set;          /* label set; NULL: "diagnoses" or "labs" */
     const ecg_config *config;
     bool resume, force;
@@ -23,11 +25,14 @@ typedef struct {
     const ecg_watch *watch;   /* may be NULL */
 } ecg_study;
 
+enum { ECG_LOSS_PARTS = 8 };
+
 /* Position: enough to go on bit for bit, together with parameters and moments. */
 typedef struct {
     int64_t epoch, in_epoch, step; /* epochs done, steps done in this one, steps in all */
     int64_t best_epoch, best_step; /* epochs and steps done when model.safetensors was written; 0: never */
     double best, loss_sum;         /* loss summed over the steps of this epoch */
+    double part_sum[ECG_LOSS_PARTS]; /* the same of its parts */
 } ecg_train_state;
 
 typedef struct {
@@ -47,6 +52,9 @@ typedef struct {
     int64_t warmup;
     bool encoder_trains;
     const char *identity;         /* what must agree when a checkpoint is continued: stage and hashes */
+    int parts;                    /* of the loss that metrics.jsonl names; 0: the loss alone */
+    const char *const *part;      /* (parts) "loss_labels" ... */
+    const double *part_now;       /* (parts) of the step just done */
     void *ctx;
     /* Forward and backward of one batch; the gradients were zeroed. epoch, step from 0. */
     ecg_status (*step)(void *ctx, double *loss, const uint32_t *row, int B, uint32_t epoch, uint32_t step, ecg_err *err);
