@@ -189,6 +189,101 @@ static void unknown_labels_stay_unknown(void **state)
     ecg_cohort_close(&c);
 }
 
+static void a_group_has_its_columns(void **state)
+{
+    (void)state;
+    static const struct { const char *group; int continuous, categorical; ecg_status status; } cases[] = {
+        {"routine", 2, 1, ECG_OK}, {"lab", 1, 0, ECG_OK}, {"all", 3, 1, ECG_OK}, {"genome", 0, 0, ECG_ECONTRACT}};
+    ecg_cohort c;
+    ecg_loader l;
+    ecg_err err = {0};
+    const float median[TINY_COLUMNS] = {7, 8, 9, 1};
+    tiny_open(&c, "usual.cohort", &usual);
+    assert_int_equal(ecg_loader_open(&l, &c, NULL, 64, 42, NULL), ECG_OK);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(ecg_loader_columns(&l, cases[i].group, &err), cases[i].status);
+        assert_int_equal(l.continuous, cases[i].continuous);
+        assert_int_equal(l.categorical, cases[i].categorical);
+    }
+    assert_string_equal(err.msg, "no tabular columns of the group 'genome'");
+    float x[2];
+    int32_t word[1];
+    const uint32_t row[1] = {1};
+    assert_int_equal(ecg_loader_columns(&l, "lab", NULL), ECG_OK);
+    ecg_loader_tabular(x, word, &l, median, row, 1);
+    assert_true(x[0] == c.tabular[TINY_COLUMNS + 1]);
+    assert_int_equal(ecg_loader_columns(&l, "routine", NULL), ECG_OK);
+    ecg_loader_tabular(x, word, &l, median, row, 1);
+    assert_true(x[0] == c.tabular[TINY_COLUMNS] && x[1] == 9);
+    assert_int_equal(word[0], (int)c.tabular[TINY_COLUMNS + 3]);
+    ecg_loader_close(&l);
+    ecg_cohort_close(&c);
+}
+
+static bool is_in(const ecg_rows *r, uint32_t row)
+{
+    for (int64_t i = 0; i < r->n; i++)
+        if (r->row[i] == row)
+            return true;
+    return false;
+}
+
+static void labels_are_hidden_by_patient(void **state)
+{
+    (void)state;
+    static const struct { const char *why; double labelled; int64_t records, patients; } cases[] = {
+        {"an even number of records, two a patient", 20, 20, 10},
+        {"whole patients: one more", 21, 22, 11},
+        {"a share", 0.5, 40, 20},
+        {"a small share", 0.001, 2, 1},
+        {"one", 1, 2, 1},
+        {"all there are", 80, 80, 40},
+        {"more than there are", 5000, 80, 40},
+        {"none are hidden", 0, 80, 40},
+    };
+    ecg_cohort c;
+    ecg_loader l;
+    ecg_rows r, before = {NULL, 0};
+    int64_t patients;
+    tiny_open(&c, "usual.cohort", &usual);
+    assert_int_equal(ecg_loader_open(&l, &c, NULL, 64, 42, NULL), ECG_OK);
+    const ecg_rows *train = &l.role[ECG_TRAIN];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(ecg_rows_labelled(&r, &patients, &c, train, cases[i].labelled, 42, NULL), ECG_OK);
+        if (r.n != cases[i].records || patients != cases[i].patients)
+            fail_msg("%s: %d records of %d patients", cases[i].why, (int)r.n, (int)patients);
+        for (int64_t k = 0; k < r.n; k++) {
+            assert_true(k == 0 || r.row[k] > r.row[k - 1]); /* in the order of the cohort */
+            assert_true(is_in(&r, (r.row[k] + 60) % 120));   /* with the patient's other record */
+        }
+        ecg_rows_clear(&r);
+    }
+    for (double n = 2; n <= 80; n += 6) { /* more labels: the same ones and others */
+        assert_int_equal(ecg_rows_labelled(&r, NULL, &c, train, n, 42, NULL), ECG_OK);
+        for (int64_t k = 0; k < before.n; k++)
+            assert_true(is_in(&r, before.row[k]));
+        ecg_rows_clear(&before);
+        before = r;
+    }
+    ecg_rows_clear(&before);
+    assert_int_equal(ecg_rows_labelled(&r, NULL, &c, train, 20, 42, NULL), ECG_OK);
+    assert_int_equal(ecg_rows_labelled(&before, NULL, &c, train, 20, 43, NULL), ECG_OK);
+    assert_memory_not_equal(r.row, before.row, 20 * sizeof(uint32_t)); /* another seed, other patients */
+    ecg_rows_clear(&before);
+    ecg_rows half = {malloc(80 * sizeof(uint32_t)), 0}; /* a patient's place in the order does not depend on who else is there */
+    for (int64_t k = 0; k < train->n; k++)
+        if (is_in(&r, train->row[k]) || k % 3 == 0)
+            half.row[half.n++] = train->row[k];
+    assert_int_equal(ecg_rows_labelled(&before, NULL, &c, &half, 20, 42, NULL), ECG_OK);
+    for (int64_t k = 0; k < before.n; k++)
+        assert_true(is_in(&r, before.row[k]) || before.n > 20);
+    ecg_rows_clear(&before);
+    ecg_rows_clear(&half);
+    ecg_rows_clear(&r);
+    ecg_loader_close(&l);
+    ecg_cohort_close(&c);
+}
+
 static void signals_are_cut_where_asked(void **state)
 {
     (void)state;
@@ -229,6 +324,8 @@ int main(void)
         cmocka_unit_test(an_order_is_a_permutation_of_its_own),
         cmocka_unit_test(gaps_take_the_training_median),
         cmocka_unit_test(unknown_labels_stay_unknown),
+        cmocka_unit_test(a_group_has_its_columns),
+        cmocka_unit_test(labels_are_hidden_by_patient),
         cmocka_unit_test(signals_are_cut_where_asked),
         cmocka_unit_test(an_infinite_value_is_refused),
     };

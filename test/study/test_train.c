@@ -37,11 +37,13 @@ static ecg_config settings(void)
 /* ---- one stage at a time, with everything that can vary --------------------------------------------------------------------- */
 
 typedef struct {
-    const char *run, *from, *set, *more; /* more: one further setting */
+    const char *run, *from, *set, *more; /* more: further settings, "a.b=1;c.d=2" */
+    const char *teacher;
     const tiny *on;
     const char *cohort;
     int threads, stop_at; /* stop_at: the progress call that stops; 0: never */
-    bool resume, force, labs;
+    bool resume, force, labs, random_encoder;
+    char *said;           /* (2000) what was told, NULL: not wanted */
 } asked;
 
 typedef struct {
@@ -57,19 +59,28 @@ static void count_progress(void *ctx, const char *what, double done, double tota
         s->stop = 1;
 }
 
+static void assign_all(ecg_config *c, const char *more)
+{
+    char text[400], *save = NULL;
+    ecg_err err = {0};
+    snprintf(text, sizeof text, "%s", more ? more : "");
+    for (char *one = strtok_r(text, ";", &save); one; one = strtok_r(NULL, ";", &save))
+        if (ecg_config_assign(c, one, &err))
+            fail_msg("%s", err.msg);
+}
+
 static ecg_status stage(const asked *a, bool pretrain, ecg_err *err)
 {
-    char run[256], from[256];
+    char run[256], from[256], teacher[256];
     ecg_cohort c;
     ecg_config config = settings();
     stopper s = {.stop_at = a->stop_at};
     const ecg_watch watch = {.ctx = &s, .progress = count_progress, .stop = &s.stop};
     ecg_exec exec = {.k = ecg_kernels_pick(NULL), .pool = ecg_pool_new(a->threads ? a->threads : 1)};
     tiny_open(&c, a->cohort ? a->cohort : "usual.cohort", a->on ? a->on : &usual);
-    if (a->more && ecg_config_assign(&config, a->more, err))
-        fail_msg("%s", err->msg);
+    assign_all(&config, a->more);
     const ecg_study study = {.cohort = &c, .folder = tiny_path(run, a->run), .from = a->from ? tiny_path(from, a->from) : NULL, .set = a->set,
-                             .config = &config, .resume = a->resume, .force = a->force, .exec = &exec, .watch = &watch};
+                             .teacher = a->teacher ? tiny_path(teacher, a->teacher) : NULL, .random_encoder = a->random_encoder, .config = &config, .resume = a->resume, .force = a->force, .exec = &exec, .watch = &watch};
     const ecg_status st = pretrain ? ecg_pretrain(&study, err) : ecg_finetune(&study, a->labs, err);
     ecg_cohort_close(&c);
     ecg_pool_free(exec.pool);
