@@ -15,7 +15,8 @@ enum { /* training streams; a, b = cohort row, step or epoch; block = (layer or 
     ECG_STREAM_DROPOUT = 259,
     ECG_STREAM_BOOTSTRAP = 260,
     ECG_STREAM_SUBSET = 261,
-    ECG_STREAM_SPLIT = 262
+    ECG_STREAM_SPLIT = 262,
+    ECG_STREAM_PAIRS = 263
 };
 
 void ecg_philox(uint32_t out[4], const uint32_t counter[4], const uint32_t key[2]);
