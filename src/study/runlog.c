@@ -5,7 +5,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +24,7 @@ double ecg_clock(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static void utc_now(char out[32])
+void ecg_utc_now(char out[32])
 {
     const time_t t = time(NULL);
     struct tm tm;
@@ -33,7 +32,7 @@ static void utc_now(char out[32])
     strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
 }
 
-static void cpu_name(char out[128])
+void ecg_cpu_name(char out[128])
 {
     char line[256];
     snprintf(out, 128, "unknown");
@@ -60,11 +59,15 @@ ecg_status ecg_run_path(char out[512], const ecg_run *r, const char *name, ecg_e
 static bool ours(const char *name)
 {
     static const char *const whole[] = {"config.yaml", "run.json", "metrics.jsonl", "last.safetensors", "model.safetensors", "evaluation.json"};
+    static const char *const tables[] = {"predictions.", "labels.", "reliability.", "decision.", "subgroups.", "probe."};
     for (size_t i = 0; i < sizeof whole / sizeof *whole; i++)
         if (strncmp(name, whole[i], strlen(whole[i])) == 0 && (!name[strlen(whole[i])] || strncmp(name + strlen(whole[i]), ".tmp.", 5) == 0))
             return true;
     const char *dot = strrchr(name, '.');
-    return (strncmp(name, "predictions.", 12) == 0 || strncmp(name, "labels.", 7) == 0) && dot && strcmp(dot, ".csv") == 0;
+    bool table = false;
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+        table |= strncmp(name, tables[i], strlen(tables[i])) == 0;
+    return table && dot && strcmp(dot, ".csv") == 0;
 }
 
 /* Counts entries; removes what a killed process left half written (*.tmp.PID), or with force everything of ours. */
@@ -136,7 +139,7 @@ ecg_status ecg_run_inherit(ecg_config *c, bool *found, const char *path, ecg_err
 
 /* ---- run.json ----------------------------------------------------------------------------------------------------------- */
 
-static ecg_status save_json(json_t *j, const char *path, ecg_err *err)
+ecg_status ecg_json_save(const json_t *j, const char *path, ecg_err *err)
 {
     char *text = j ? json_dumps(j, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
     if (!text)
@@ -148,7 +151,7 @@ static ecg_status save_json(json_t *j, const char *path, ecg_err *err)
     return st;
 }
 
-static ecg_status load_json(json_t **out, const char *path, ecg_err *err)
+ecg_status ecg_json_load(json_t **out, const char *path, ecg_err *err)
 {
     ecg_bytes b;
     json_error_t why;
@@ -165,8 +168,7 @@ static ecg_status load_json(json_t **out, const char *path, ecg_err *err)
     return ECG_OK;
 }
 
-/* Wrong UTF-8 (a path may hold any byte) is left out rather than losing the file. */
-static json_t *text_or_null(const char *s)
+json_t *ecg_json_text(const char *s)
 {
     json_t *t = s ? json_string(s) : NULL;
     return t ? t : json_null();
@@ -177,27 +179,27 @@ static json_t *describe(const ecg_run_facts *f)
     char cpu[128], absolute[4096], hash[65];
     struct utsname u = {0};
     uname(&u);
-    cpu_name(cpu);
+    ecg_cpu_name(cpu);
     snprintf(hash, sizeof hash, "%s", f->cohort->hash);
     json_t *j = json_object();
     json_object_set_new(j, "schema", json_string("ecgraft.run/1"));
     json_object_set_new(j, "statement", json_string(ECG_STATEMENT));
-    json_object_set_new(j, "stage", text_or_null(f->stage));
+    json_object_set_new(j, "stage", ecg_json_text(f->stage));
     json_object_set_new(j, "synthetic", json_boolean(f->cohort->synthetic));
-    json_object_set_new(j, "cohort", json_pack("{s:o, s:s, s:I}", "path", text_or_null(realpath(f->cohort->path, absolute) ? absolute : f->cohort->path),
+    json_object_set_new(j, "cohort", json_pack("{s:o, s:s, s:I}", "path", ecg_json_text(realpath(f->cohort->path, absolute) ? absolute : f->cohort->path),
                                                "hash", hash, "records", (json_int_t)f->cohort->n));
     if (f->from)
-        json_object_set_new(j, "from", json_pack("{s:o, s:o}", "path", text_or_null(realpath(f->from, absolute) ? absolute : f->from), "hash",
-                                                 text_or_null(f->from_hash)));
-    json_object_set_new(j, "roles", text_or_null(f->roles));
-    json_object_set_new(j, "preset", text_or_null(f->config->preset));
+        json_object_set_new(j, "from", json_pack("{s:o, s:o}", "path", ecg_json_text(realpath(f->from, absolute) ? absolute : f->from), "hash",
+                                                 ecg_json_text(f->from_hash)));
+    json_object_set_new(j, "roles", ecg_json_text(f->roles));
+    json_object_set_new(j, "preset", ecg_json_text(f->config->preset));
     json_object_set_new(j, "seed", json_integer((json_int_t)f->config->train.seed));
     json_object_set_new(j, "split_seed", json_integer((json_int_t)f->config->train.split_seed));
     json_object_set_new(j, "version", json_string(ecg_version()));
-    json_object_set_new(j, "machine", json_pack("{s:o, s:o, s:o, s:I, s:o}", "cpu", text_or_null(cpu), "system", text_or_null(u.sysname), "release",
-                                                text_or_null(u.release), "processors", (json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "kernels",
-                                                text_or_null(f->kernels)));
-    json_object_set_new(j, "command", text_or_null(f->command));
+    json_object_set_new(j, "machine", json_pack("{s:o, s:o, s:o, s:I, s:o}", "cpu", ecg_json_text(cpu), "system", ecg_json_text(u.sysname), "release",
+                                                ecg_json_text(u.release), "processors", (json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "kernels",
+                                                ecg_json_text(f->kernels)));
+    json_object_set_new(j, "command", ecg_json_text(f->command));
     return j;
 }
 
@@ -209,14 +211,14 @@ static ecg_status write_facts(const ecg_run *r, const ecg_run_facts *f, ecg_err 
     ecg_status st = ecg_run_path(path, r, "run.json", err);
     if (st)
         return st;
-    if (r->resumed && ecg_is_file(path) && (st = load_json(&old, path, err)))
+    if (r->resumed && ecg_is_file(path) && (st = ecg_json_load(&old, path, err)))
         return st;
     json_t *j = describe(f);
     json_t *sessions = json_object_get(old, "sessions");
     sessions = json_is_array(sessions) ? json_incref(sessions) : json_array();
     json_array_append_new(sessions, json_pack("{s:s, s:i, s:s}", "started", r->started, "threads", f->threads, "end", "running"));
     json_object_set_new(j, "sessions", sessions);
-    st = save_json(j, path, err);
+    st = ecg_json_save(j, path, err);
     json_decref(j);
     json_decref(old);
     return st;
@@ -225,7 +227,7 @@ static ecg_status write_facts(const ecg_run *r, const ecg_run_facts *f, ecg_err 
 ecg_status ecg_run_open(ecg_run *r, const char *folder, bool resume, bool force, const ecg_run_facts *facts, ecg_err *err)
 {
     *r = (ecg_run){.began = ecg_clock()};
-    utc_now(r->started);
+    ecg_utc_now(r->started);
     if (strlen(folder) >= sizeof r->folder - 64)
         return ecg_fail(err, ECG_EARG, "the name of the run folder is too long");
     snprintf(r->folder, sizeof r->folder, "%s", folder);
@@ -251,18 +253,18 @@ ecg_status ecg_run_close(const ecg_run *r, const char *end, const char *result_j
     char path[512], now[32];
     json_t *j = NULL;
     ecg_status st = ecg_run_path(path, r, "run.json", err);
-    if (st || (st = load_json(&j, path, err)))
+    if (st || (st = ecg_json_load(&j, path, err)))
         return st;
     json_t *sessions = json_object_get(j, "sessions");
     json_t *mine = json_array_get(sessions, json_array_size(sessions) - 1);
-    utc_now(now);
+    ecg_utc_now(now);
     json_object_set_new(mine, "end", json_string(end));
     json_object_set_new(mine, "finished", json_string(now));
     json_object_set_new(mine, "seconds", json_real(round(1000 * (ecg_clock() - r->began)) / 1000));
     json_t *result = result_json ? json_loads(result_json, 0, NULL) : NULL;
     if (result)
         json_object_set_new(j, "result", result);
-    st = save_json(j, path, err);
+    st = ecg_json_save(j, path, err);
     json_decref(j);
     return st;
 }
@@ -273,7 +275,7 @@ ecg_status ecg_run_cohort(char path[512], char hash[65], const char *folder, ecg
     json_t *j = NULL;
     path[0] = hash[0] = 0;
     ecg_status st = ecg_join(name, sizeof name, folder, "run.json", err);
-    if (st || !ecg_is_file(name) || (st = load_json(&j, name, err)))
+    if (st || !ecg_is_file(name) || (st = ecg_json_load(&j, name, err)))
         return st;
     const json_t *c = json_object_get(j, "cohort");
     const char *p = json_string_value(json_object_get(c, "path")), *h = json_string_value(json_object_get(c, "hash"));
@@ -330,16 +332,16 @@ ecg_status ecg_run_metric(const ecg_run *r, const char *json_line, ecg_err *err)
 ecg_status ecg_run_record(char *out, size_t size, const ecg_record_facts *f, ecg_err *err)
 {
     json_t *j = json_object();
-    json_object_set_new(j, "stage", text_or_null(f->stage));
-    json_object_set_new(j, "preset", text_or_null(f->config->preset));
+    json_object_set_new(j, "stage", ecg_json_text(f->stage));
+    json_object_set_new(j, "preset", ecg_json_text(f->config->preset));
     json_object_set_new(j, "seed", json_integer((json_int_t)f->config->train.seed));
     json_object_set_new(j, "split_seed", json_integer((json_int_t)f->config->train.split_seed));
-    json_object_set_new(j, "cohort", text_or_null(f->cohort_hash));
-    json_object_set_new(j, "roles", text_or_null(f->roles));
+    json_object_set_new(j, "cohort", ecg_json_text(f->cohort_hash));
+    json_object_set_new(j, "roles", ecg_json_text(f->roles));
     json_object_set_new(j, "records", json_integer((json_int_t)f->records));
     json_object_set_new(j, "batch", json_integer((json_int_t)f->batch));
     json_object_set_new(j, "epochs", json_integer((json_int_t)f->epochs));
-    json_object_set_new(j, "measure", text_or_null(f->measure));
+    json_object_set_new(j, "measure", ecg_json_text(f->measure));
     json_object_set_new(j, "best", isfinite(f->best) ? json_real(f->best) : json_null());
     json_object_set_new(j, "best_epoch", json_integer((json_int_t)f->best_epoch));
     json_object_set_new(j, "best_step", json_integer((json_int_t)f->best_step));
