@@ -8,7 +8,7 @@
 #include "study/evaluate.h"
 
 static const char *cohort, *fold, *roles_text, *bootstrap, *out;
-static int64_t resamples = -1;
+static int64_t resamples = INT64_MIN;
 static ecg_predictions_files files;
 static bool json, all;
 
@@ -110,8 +110,8 @@ static int check(const char *run)
         return tool_usage(&cmd_evaluate, "--fold %s: test or validation", fold);
     if (bootstrap && strcmp(bootstrap, "patient") && strcmp(bootstrap, "ecg"))
         return tool_usage(&cmd_evaluate, "--bootstrap %s: patient or ecg", bootstrap);
-    if (resamples > 1000000)
-        return tool_usage(&cmd_evaluate, "--resamples: at most 1000000");
+    if (resamples != INT64_MIN && (resamples < 0 || resamples > 1000000))
+        return tool_usage(&cmd_evaluate, "--resamples %" PRId64 ": 0 to 1000000", resamples);
     return -1;
 }
 

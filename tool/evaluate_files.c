@@ -103,17 +103,16 @@ static void print_subgroups(const ecg_assessment *a)
     for (int i = 0; i < a->subgroups; i++) {
         const ecg_assess_subgroup *s = &a->subgroup[i];
         const ecg_assess_group *g = &a->task->group[s->group];
-        char name[64], interval[48] = "";
+        char name[64], counts[64], interval[48] = "";
         snprintf(name, sizeof name, "%.30s %.30s", g->name, s->level < 0 ? "unknown" : g->level[s->level]);
-        if (s->patients < 0) {
+        if (s->shown == ECG_SHOWN_NOTHING) {
             printf("  %-20s %5s %8s      -  -\n", name, "<11", "<11");
             continue;
         }
+        snprintf(counts, sizeof counts, s->shown == ECG_SHOWN_ALL ? "%5" PRId64 " %8" PRId64 : "    -        -", s->records, s->patients);
         if (isfinite(s->auroc.macro.lo))
             snprintf(interval, sizeof interval, " [%.3f, %.3f]", s->auroc.macro.lo, s->auroc.macro.hi);
-        snprintf(t[0], sizeof t[0], "%s", isnan(s->auroc.macro.point) ? "-" : "");
-        printf("  %-20s %5" PRId64 " %8" PRId64 " %6d  %s%-17s  %s\n", name, s->records, s->patients, s->labels,
-               *t[0] ? t[0] : figure(t[0], s->auroc.macro.point), interval, figure(t[1], s->everyone));
+        printf("  %-20s %s %6d  %s%-17s  %s\n", name, counts, s->labels, figure(t[0], s->auroc.macro.point), interval, figure(t[1], s->everyone));
     }
 }
 
@@ -174,6 +173,7 @@ static void print(const ecg_assessment *a, const evaluate_files_options *o)
         if (a->has_first)
             print_paired("first ECG of each stay", &a->first.difference);
     }
+    printf("probabilities\n");
     print_calibration(&a->mean, &a->pooled);
     print_operating(a);
     print_subgroups(a);
@@ -196,6 +196,7 @@ static json_t *document(const ecg_assessment *a, const ecg_predictions *p, const
     json_object_set_new(left, "columns_only_in_predictions", json_integer(p->unused_predictions));
     json_object_set_new(left, "columns_only_in_labels", json_integer(p->unused_labels));
     json_object_set_new(j, "left_out", left);
+    json_object_set_new(j, "validation_ids_also_scored", json_integer(p->validation_scored));
     json_object_set_new(j, "bootstrap", json_pack("{s:i, s:s, s:I, s:f}", "resamples", o->resamples, "unit", o->by_ecg || !a->has_unit ? "ecg" : "patient",
                                                   "seed", (json_int_t)common.seed, "level", 0.95));
     json_object_set_new(head, "head", json_string("predictions"));
@@ -203,10 +204,16 @@ static json_t *document(const ecg_assessment *a, const ecg_predictions *p, const
     return j;
 }
 
+static void print_json(const json_t *j)
+{
+    json_dumpf(j, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(ECG_ASSESS_DIGITS));
+    printf("\n");
+}
+
 static ecg_status write_files(const ecg_assessment *a, json_t *j, const char *folder, ecg_err *err)
 {
     char path[512];
-    char *text = json_dumps(j, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+    char *text = json_dumps(j, JSON_INDENT(2) | JSON_REAL_PRECISION(ECG_ASSESS_DIGITS));
     ecg_status st = text ? ecg_make_folders(folder, err) : ecg_fail(err, ECG_ENOMEM, "out of memory");
     if (!st && !(st = ecg_join(path, sizeof path, folder, "evaluation.json", err)))
         st = ecg_file_write_whole(path, text, strlen(text), err);
@@ -237,7 +244,7 @@ int evaluate_files(const evaluate_files_options *o)
             if (o->out)
                 st = write_files(&a, j, o->out, &err);
             if (!st && o->json)
-                tool_json_print(json_incref(j));
+                print_json(j);
             else if (!st)
                 print(&a, o);
             json_decref(j);

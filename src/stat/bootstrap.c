@@ -27,6 +27,7 @@ typedef struct {
     uint32_t *times;      /* (threads, units) how often a unit was drawn */
     double *replicate;    /* (sets, areas, K + POOLED, resamples) */
     double *point;        /* (sets, areas, K + POOLED) */
+    const ecg_watch *watch;
 } boot;
 
 static int64_t series(const boot *b, int set, int area, int64_t k)
@@ -147,6 +148,8 @@ static void block_of_resamples(void *ctx, int item, int worker)
     const int first = item * ECG_LANES, lanes = b->resamples - first < ECG_LANES ? b->resamples - first : ECG_LANES;
     bool fits[ECG_LANES];
     double area[AREAS][ECG_LANES];
+    if (ecg_stopped(b->watch))
+        return;
     memset(weight, 0, (size_t)b->n * ECG_LANES);
     for (int l = 0; l < lanes; l++) {
         draw(one, times, b, first + l);
@@ -250,7 +253,7 @@ static int run(boot *b, rank_job *job, ecg_pool *pool)
             b->point[series(b, set, a, b->K + HALF)] = a == AUROC ? macro.half_undefined : NAN;
         }
     ecg_pool_run(pool, block_of_resamples, b, (b->resamples + ECG_LANES - 1) / ECG_LANES);
-    status = 0;
+    status = ecg_stopped(b->watch) ? -2 : 0;
 done:
     free(job->failed);
     return status;
@@ -449,7 +452,7 @@ static int conclude(ecg_boot *out, const boot *b, ecg_pool *pool)
 int ecg_bootstrap(ecg_boot *out, const ecg_boot_task *t, ecg_pool *pool)
 {
     boot b = {.n = t->n, .K = t->K, .seed = t->seed, .resamples = t->resamples > 0 ? t->resamples : 0, .sets = t->against ? 2 : 1,
-              .areas = t->precision ? 2 : 1, .micro = t->micro != 0};
+              .areas = t->precision ? 2 : 1, .micro = t->micro != 0, .watch = t->watch};
     rank_job job = {.precise = {t->score, t->against}, .label = t->label};
     int32_t *number = number_units(&b.units, t->unit, t->n);
     *out = (ecg_boot){0};

@@ -4,6 +4,7 @@
 #ifndef ECG_STAT_BOOTSTRAP_H
 #define ECG_STAT_BOOTSTRAP_H
 
+#include "base/watch.h"
 #include "stat/auroc.h"
 
 typedef struct { double point, lo, hi; int64_t undefined; /* resamples without a value */ } ecg_interval;
@@ -31,6 +32,7 @@ typedef struct {
     uint64_t seed;
     int precision;                 /* average precision as well: else NAN */
     int micro;                     /* the pooled figures as well: they cost as much as all labels */
+    const ecg_watch *watch;        /* may be NULL: whether to stop */
 } ecg_boot_task;
 typedef struct {
     ecg_boot_summary auroc, precision;           /* macro_half of precision is NAN */
@@ -46,7 +48,7 @@ typedef struct {
     ecg_boot_set set[2];
     ecg_boot_paired paired;            /* sets == 2 */
 } ecg_boot;
-int ecg_bootstrap(ecg_boot *out, const ecg_boot_task *t, ecg_pool *pool); /* 0; -1: out of memory, *out is empty */
+int ecg_bootstrap(ecg_boot *out, const ecg_boot_task *t, ecg_pool *pool); /* 0; -1: out of memory, -2: stopped; *out is empty */
 void ecg_boot_clear(ecg_boot *b);
 
 /* Percentile q (0..1) with linear interpolation, NAN skipped; x is reordered. NAN if nothing is left. */

@@ -87,20 +87,26 @@ typedef struct {
     double x, count, positives; /* x: logit */
 } term;
 typedef struct {
-    term *term; /* by falling x */
+    term *term;  /* by falling x, which is less its mean: the fit has no use for where the middle is, and rounds less without */
     int64_t n;
+    double mean; /* of x over the entries */
 } terms;
 
 static int make_terms(terms *out, const ecg_sorted *s)
 {
-    out->n = 0;
+    *out = (terms){0};
     out->term = malloc((size_t)s->n * sizeof *out->term);
     for (int64_t i = 0, end; out->term && i < s->n; i = end) {
         int64_t positives = 0;
         for (end = i; end < s->n && s->score[end] == s->score[i]; end++)
             positives += s->label[end];
-        out->term[out->n++] = (term){logit(s->score[i]), (double)(end - i), (double)positives};
+        const term m = {logit(s->score[i]), (double)(end - i), (double)positives};
+        out->term[out->n++] = m;
+        out->mean += m.x * m.count;
     }
+    out->mean /= (double)s->n;
+    for (int64_t i = 0; out->term && i < out->n; i++)
+        out->term[i].x -= out->mean;
     return out->term ? 0 : -1;
 }
 
@@ -181,12 +187,12 @@ static int recalibrate(ecg_calibration *out, const ecg_sorted *s)
     double a = 0, b = 1;
     out->fit = why_no_fit(&t, s);
     if (out->fit != ECG_FIT_ONE_CLASS && newton(&a, &b, &t, 1))
-        out->offset = a;
+        out->offset = a - t.mean;
     if (!out->fit) {
-        a = isnan(out->offset) ? 0 : out->offset;
+        a = isnan(out->offset) ? 0 : a;
         b = 1;
         if (newton(&a, &b, &t, 2)) {
-            out->intercept = a;
+            out->intercept = a - b * t.mean;
             out->slope = b;
         } else {
             out->fit = ECG_FIT_FAILED;

@@ -60,6 +60,11 @@ static ecg_status all_labels(ecg_assessment *a, ecg_err *err)
     return failed ? ecg_fail(err, ECG_ENOMEM, "out of memory") : ECG_OK;
 }
 
+static ecg_status interrupted(ecg_err *err)
+{
+    return ecg_fail(err, ECG_EINTR, "interrupted");
+}
+
 /* ---- areas ---------------------------------------------------------------------------------------------------------------- */
 
 static int compare_i64(const void *a, const void *b)
@@ -125,19 +130,21 @@ static int take_part(part *p, const ecg_assess_task *t, const int64_t *row, int6
     return 0;
 }
 
+/* As ecg_bootstrap: 0, -1, -2. */
 static int bootstrap_part(ecg_boot *out, const part *p, const ecg_assess_task *t, bool everything)
 {
     return ecg_bootstrap(out, &(ecg_boot_task){.score = p->prob, .against = p->against, .label = p->truth, .n = p->n, .K = p->K,
                                                .unit = t->by_row ? NULL : p->unit, .resamples = p->n ? t->resamples : 0, .seed = t->seed,
-                                               .precision = everything, .micro = everything}, t->pool);
+                                               .precision = everything, .micro = everything, .watch = t->watch}, t->pool);
 }
 
 static ecg_status scope(ecg_assess_scope *out, ecg_assessment *a, const part *p, bool first, ecg_err *err)
 {
     ecg_boot b;
     *out = (ecg_assess_scope){.records = p->n, .patients = count_units(p->unit, p->n)};
-    if (out->patients < 0 || bootstrap_part(&b, p, a->task, true))
-        return ecg_fail(err, ECG_ENOMEM, "out of memory");
+    const int failed = out->patients < 0 ? -1 : bootstrap_part(&b, p, a->task, true);
+    if (failed)
+        return failed == -2 ? interrupted(err) : ecg_fail(err, ECG_ENOMEM, "out of memory");
     out->auroc = b.set[0].auroc;
     out->precision = b.set[0].precision;
     for (int k = 0; k < a->K; k++) {
@@ -285,7 +292,7 @@ static int measure_subgroup(ecg_assess_subgroup *s, const ecg_assessment *a, con
     }
     if (s->labels)
         s->everyone = sum / s->labels;
-    if (take_part(&p, t, row, n, label, s->labels, false) || bootstrap_part(&b, &p, t, false))
+    if (take_part(&p, t, row, n, label, s->labels, false) || (status = bootstrap_part(&b, &p, t, false)))
         goto done;
     s->auroc = b.set[0].auroc;
     for (int i = 0; i < s->labels; i++)
@@ -317,12 +324,45 @@ static int one_subgroup(ecg_assess_subgroup *s, const ecg_assessment *a, int64_t
     s->label = malloc((size_t)(a->K + 1) * sizeof *s->label);
     if (!s->label)
         return -1;
-    if (s->patients >= least_patients(t))
+    if (s->patients >= least_patients(t)) {
+        s->shown = ECG_SHOWN_ALL;
         return measure_subgroup(s, a, row, list, n);
+    }
+    s->shown = ECG_SHOWN_NOTHING;
     s->records = s->patients = -1;
     for (int k = 0; k < a->K; k++)
         s->label[k] = (ecg_assess_cell){-1, -1, NAN};
     return 0;
+}
+
+/* A single hidden number is the total less the others: the smallest of the others is hidden with it, first of the levels of a group, then of each
+ * label among them. Figures that are no counts stay. */
+static void hide_complements(ecg_assess_subgroup *s, int levels, int K)
+{
+    int hidden = 0, smallest = -1;
+    for (int i = 0; i < levels; i++) {
+        hidden += s[i].shown == ECG_SHOWN_NOTHING;
+        if (s[i].shown == ECG_SHOWN_ALL && (smallest < 0 || s[i].records < s[smallest].records))
+            smallest = i;
+    }
+    if (hidden == 1 && smallest >= 0) {
+        s[smallest].shown = ECG_SHOWN_NO_COUNTS;
+        s[smallest].records = s[smallest].patients = -1;
+        for (int k = 0; k < K; k++)
+            s[smallest].label[k].positives = s[smallest].label[k].negatives = -1;
+    }
+    for (int k = 0; k < K; k++) {
+        hidden = 0;
+        smallest = -1;
+        for (int i = 0; i < levels; i++) {
+            const int64_t positives = s[i].label[k].positives;
+            hidden += positives < 0;
+            if (positives >= 0 && (smallest < 0 || positives < s[smallest].label[k].positives))
+                smallest = i;
+        }
+        if (hidden == 1 && smallest >= 0)
+            s[smallest].label[k].positives = s[smallest].label[k].negatives = -1;
+    }
 }
 
 static ecg_status subgroups(ecg_assessment *a, ecg_err *err)
@@ -335,7 +375,8 @@ static ecg_status subgroups(ecg_assessment *a, ecg_err *err)
     unit_row *list = malloc((size_t)(t->rows.n + 1) * sizeof *list);
     a->subgroup = calloc((size_t)most + 1, sizeof *a->subgroup);
     ecg_status st = row && list && a->subgroup ? ECG_OK : ecg_fail(err, ECG_ENOMEM, "out of memory");
-    for (int g = 0; !st && g < t->groups; g++)
+    for (int g = 0; !st && g < t->groups; g++) {
+        const int from = a->subgroups;
         for (int i = 0; !st && i <= t->group[g].levels; i++) {
             const int level = i < t->group[g].levels ? i : -1;
             int64_t rows = 0;
@@ -345,11 +386,13 @@ static ecg_status subgroups(ecg_assessment *a, ecg_err *err)
                 continue;
             ecg_assess_subgroup *s = &a->subgroup[a->subgroups++];
             *s = (ecg_assess_subgroup){.group = g, .level = level};
-            if (ecg_stopped(t->watch))
-                st = ecg_fail(err, ECG_EINTR, "interrupted");
-            else if (one_subgroup(s, a, row, list))
-                st = ecg_fail(err, ECG_ENOMEM, "out of memory");
+            const int failed = one_subgroup(s, a, row, list);
+            if (failed)
+                st = failed == -2 ? interrupted(err) : ecg_fail(err, ECG_ENOMEM, "out of memory");
         }
+        if (!st)
+            hide_complements(a->subgroup + from, a->subgroups - from, a->K);
+    }
     free(row);
     free(list);
     return st;
@@ -411,16 +454,14 @@ ecg_status ecg_assess(ecg_assessment *out, const ecg_assess_task *task, ecg_err 
     const ecg_boot_summary nothing = {none, none, none};
     *out = (ecg_assessment){.task = task, .K = task->K, .has_first = task->rows.first != NULL, .has_unit = task->rows.unit != NULL};
     out->first = (ecg_assess_scope){.auroc = nothing, .precision = nothing};
+    if (task->rows.n * task->K > INT32_MAX || (task->validation && task->validation->n * task->K > INT32_MAX))
+        return ecg_fail(err, ECG_EUNSUPPORTED, "%" PRId64 " rows of %d labels: fewer than 2^31 probabilities at a time", task->rows.n, task->K);
     out->label = calloc((size_t)task->K + 1, sizeof *out->label);
     ecg_status st = out->label ? all_labels(out, err) : ecg_fail(err, ECG_ENOMEM, "out of memory");
     if (!st)
         st = pooled(out, err);
-    if (!st && ecg_stopped(task->watch))
-        st = ecg_fail(err, ECG_EINTR, "interrupted");
     if (!st)
         st = scope_of_all(out, err);
-    if (!st && ecg_stopped(task->watch))
-        st = ecg_fail(err, ECG_EINTR, "interrupted");
     if (!st && out->has_first)
         st = scope_of_first(out, err);
     if (!st)

@@ -68,12 +68,16 @@ typedef struct {
 } ecg_assess_label;
 
 typedef struct {
-    int64_t positives, negatives; /* -1: fewer patients than may be shown */
+    int64_t positives, negatives; /* -1: not shown */
     double auroc;                 /* NAN: hidden or undefined */
 } ecg_assess_cell;
+/* What is said of a subgroup: nothing, as it has too few patients; all but its counts, from which those of the one hidden level of its group could be
+ * told; everything. */
+enum { ECG_SHOWN_NOTHING, ECG_SHOWN_NO_COUNTS, ECG_SHOWN_ALL };
 typedef struct {
     int group, level;             /* level -1: rows of which it is not known */
-    int64_t records, patients;    /* -1: fewer patients than may be shown, and then nothing else is */
+    int shown;                    /* ECG_SHOWN_... */
+    int64_t records, patients;    /* -1: not shown */
     int labels;                   /* enough positives and negatives */
     ecg_boot_summary auroc;       /* over those labels */
     double everyone;              /* macro over the same labels among all rows */
@@ -96,8 +100,11 @@ typedef struct {
     int subgroups;
 } ecg_assessment;
 
-ecg_status ecg_assess(ecg_assessment *out, const ecg_assess_task *task, ecg_err *err); /* ECG_ENOMEM, ECG_EINTR */
+/* ECG_ENOMEM, ECG_EINTR; ECG_EUNSUPPORTED: 2^31 probabilities or more */
+ecg_status ecg_assess(ecg_assessment *out, const ecg_assess_task *task, ecg_err *err);
 void ecg_assessment_clear(ecg_assessment *a);
+
+enum { ECG_ASSESS_DIGITS = 15 }; /* of figures in files */
 
 /* An object to be put into evaluation.json, results.json: {labels, defined, all_ecgs, first_in_stay, calibration, operating_points, net_benefit,
  * subgroups, difference, per_label}. NULL: out of memory. */

@@ -41,9 +41,10 @@ static json_t *difference(const ecg_difference *x)
                      "undefined", (json_int_t)x->undefined);
 }
 
-static json_t *scope(const ecg_assess_scope *s)
+/* patients: that rows belong to patients is known */
+static json_t *scope(const ecg_assess_scope *s, bool patients)
 {
-    return json_pack("{s:I, s:I, s:i, s:o, s:o, s:o, s:o, s:o}", "records", (json_int_t)s->records, "patients", (json_int_t)s->patients, "defined", s->defined,
+    return json_pack("{s:I, s:o, s:i, s:o, s:o, s:o, s:o, s:o}", "records", (json_int_t)s->records, "patients", patients ? json_integer(s->patients) : json_null(), "defined", s->defined,
                      "macro_auroc", interval(&s->auroc.macro), "macro_auroc_undefined_as_half", interval(&s->auroc.macro_half), "micro_auroc",
                      interval(&s->auroc.micro), "macro_auprc", interval(&s->precision.macro), "micro_auprc", interval(&s->precision.micro));
 }
@@ -162,8 +163,8 @@ json_t *ecg_assess_json(const ecg_assessment *a)
             json_array_append_new(undefined, text(a->label[k].code));
     }
     json_object_set_new(j, "labels", json_integer(a->K));
-    json_object_set_new(j, "all_ecgs", scope(&a->all));
-    json_object_set_new(j, "first_in_stay", a->has_first ? scope(&a->first) : json_null());
+    json_object_set_new(j, "all_ecgs", scope(&a->all, a->has_unit));
+    json_object_set_new(j, "first_in_stay", a->has_first ? scope(&a->first, a->has_unit) : json_null());
     json_object_set_new(j, "undefined_labels", undefined);
     if (t->against) {
         json_object_set_new(j, "against", text(t->against_name ? t->against_name : ""));

@@ -23,10 +23,12 @@ static ecg_status create(ecg_csvw **w, const char *folder, const char *kind, con
 
 static void number(ecg_csvw *w, double x)
 {
+    char format[8];
+    snprintf(format, sizeof format, "%%.%dg", ECG_ASSESS_DIGITS);
     if (isinf(x))
         ecg_csvw_text(w, x > 0 ? "inf" : "-inf");
     else
-        ecg_csvw_double(w, x, NULL);
+        ecg_csvw_double(w, x, format);
 }
 
 static void interval(ecg_csvw *w, const ecg_interval *x)
@@ -167,10 +169,10 @@ static ecg_status write_decisions(const ecg_assessment *a, const char *folder, c
     return ecg_csvw_commit(w, err);
 }
 
-static void counted(ecg_csvw *w, int64_t x, const char *hidden)
+static void counted(ecg_csvw *w, int64_t x, const char *instead)
 {
     if (x < 0)
-        ecg_csvw_text(w, hidden);
+        ecg_csvw_text(w, instead);
     else
         ecg_csvw_int(w, x);
 }
@@ -180,19 +182,20 @@ static ecg_status write_subgroups(const ecg_assessment *a, const char *folder, c
     static const char *const columns[] = {"group", "level", "code", "records", "patients", "positives", "negatives", "labels", "auroc", "auroc_low",
                                            "auroc_high", "everyone", NULL};
     const ecg_assess_task *t = a->task;
-    char hidden[24];
+    char few[24];
     ecg_csvw *w;
     const ecg_status st = create(&w, folder, "subgroups", suffix, columns, err);
     if (st)
         return st;
     ecg_csvw_end(w);
-    snprintf(hidden, sizeof hidden, "<%d", t->least_patients > 0 ? t->least_patients : 11);
+    snprintf(few, sizeof few, "<%d", t->least_patients > 0 ? t->least_patients : 11);
     for (int i = 0; i < a->subgroups; i++) {
         const ecg_assess_subgroup *s = &a->subgroup[i];
         const ecg_assess_group *g = &t->group[s->group];
         for (int k = -1; k < a->K; k++) {
             const ecg_assess_cell *c = k < 0 ? NULL : &s->label[k];
-            if (c && s->patients < 0)
+            const char *hidden = s->shown == ECG_SHOWN_NOTHING ? few : "-";
+            if (c && s->shown == ECG_SHOWN_NOTHING)
                 break;
             ecg_csvw_text(w, g->name);
             ecg_csvw_text(w, s->level < 0 ? "unknown" : g->level[s->level]);

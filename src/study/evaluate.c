@@ -384,7 +384,7 @@ static ecg_status write_json(evaluation *e, ecg_err *err)
     if (e->t->against)
         json_object_set_new(j, "against_hash", json_string(e->against_hash));
     json_object_set(j, "heads", e->heads);
-    o->json = json_dumps(j, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+    o->json = json_dumps(j, JSON_INDENT(2) | JSON_REAL_PRECISION(ECG_ASSESS_DIGITS));
     json_decref(j);
     if (!o->json)
         return ecg_fail(err, ECG_ENOMEM, "out of memory");

@@ -48,6 +48,8 @@ static ecg_status open_table(table *t, ecg_err *err)
     t->patient = -1;
     for (int i = 0; i < 3 && t->patient < 0; i++)
         t->patient = ecg_csv_find(t->csv, patients[i]);
+    if (t->patient == t->id)
+        t->patient = -1;
     if (columns - 1 - (t->patient >= 0) > MOST_GROUPS)
         return ecg_fail_at(err, ECG_EDATA, t->path, 1, 0, "%d columns besides the id, at most %d are groupings", columns - 1, MOST_GROUPS);
     t->list = calloc((size_t)columns, sizeof *t->list);

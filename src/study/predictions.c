@@ -22,7 +22,8 @@ typedef struct {
 
 typedef struct {
     ecg_predictions *out;
-    ecg_words id, patient;
+    ecg_words *id;          /* (n) of the predictions: number i on row i; the caller's */
+    ecg_words patient;
     ecg_assess_rows *rows;  /* what is being filled */
     double *prob;
     int8_t *truth, *first;
@@ -109,6 +110,11 @@ static ecg_status nothing_common(const source *predictions, const source *labels
             near = n ? ecg_nearest(mine, name, n) : NULL;
         }
     free(name);
+    for (int i = 0; i < 2; i++) {
+        const source *s = i ? labels : predictions;
+        if (ecg_csv_columns(s->csv) == 1 && strpbrk(ecg_csv_name(s->csv, 0), ";\t|"))
+            return ecg_fail_at(err, ECG_EDATA, s->path, 1, 0, "one column, '%.60s': fields are separated by commas", ecg_csv_name(s->csv, 0));
+    }
     if (!mine || !n)
         return ecg_fail_at(err, ECG_EDATA, mine ? labels->path : predictions->path, 1, 0, "no column besides the id");
     if (near)
@@ -239,7 +245,7 @@ static ecg_status read_predictions(reading *r, source *s, ecg_err *err)
             return wrong(s, s->id, err, "is no id");
         if (r->n == r->room && (st = grow(r, err)))
             return st;
-        const int added = number_of(&r->id, &row, id.at, id.len);
+        const int added = number_of(r->id, &row, id.at, id.len);
         if (added < 0)
             return ecg_fail(err, ECG_ENOMEM, "out of memory");
         if (!added)
@@ -267,7 +273,7 @@ static ecg_status read_onto(reading *r, source *s, int8_t *truth, double *agains
     ecg_status st = spare ? label_columns(s, r->out, err) : ecg_fail(err, ECG_ENOMEM, "out of memory");
     while (!st && !(st = ecg_csv_next(s->csv, &more, err)) && more) {
         const ecg_field id = ecg_csv_field(s->csv, s->id);
-        int64_t row = ecg_words_get(&r->id, id.at, id.len), other;
+        int64_t row = ecg_words_get(r->id, id.at, id.len), other;
         bool again = row >= 0 && (r->seen[row] & bit);
         if (!id.len) {
             st = wrong(s, s->id, err, "is no id");
@@ -313,7 +319,7 @@ static ecg_status refuse_missing(const reading *r, const char *predictions, cons
         }
     if (missing)
         return ecg_fail_at(err, ECG_EDATA, predictions, r->line[at], 1, "%" PRId64 " of %" PRId64 " ids are not in %.80s, '%.40s' first; --ignore-missing leaves "
-                           "them out", missing, r->n, other, r->id.at[at]);
+                           "them out", missing, r->n, other, r->id->at[at]);
     return ecg_fail_at(err, ECG_EDATA, other, 0, 0, "%" PRId64 " ids are not in %.80s, '%.40s' first; --ignore-missing leaves them out", alone, predictions, example);
 }
 
@@ -365,11 +371,11 @@ static void hand_over(reading *r, ecg_assess_rows *rows)
 }
 
 /* Predictions with their labels, and what else belongs to the rows. The first pair settles which labels there are. */
-static ecg_status read_pair(ecg_predictions *out, ecg_assess_rows *rows, const char *predictions, const char *labels, const ecg_predictions_files *f,
+static ecg_status read_pair(ecg_predictions *out, ecg_assess_rows *rows, ecg_words *id, const char *predictions, const char *labels, const ecg_predictions_files *f,
                             bool scored, const ecg_watch *watch, ecg_err *err)
 {
     source mine = {0}, theirs = {0}, other = {0};
-    reading r = {.out = out};
+    reading r = {.out = out, .id = id};
     char example[2][64] = {"", ""};
     int64_t alone[2] = {0, 0}, *kept = NULL;
     const bool compare = scored && f->against;
@@ -416,7 +422,7 @@ static ecg_status read_pair(ecg_predictions *out, ecg_assess_rows *rows, const c
         out->only_against = alone[1];
     }
     if (!st && scored && f->groups)
-        st = ecg_group_columns_read(&out->group, &out->groups, &(ecg_group_rows){&r.id, &r.patient, r.unit, kept, r.n, ecg_csv_name(mine.csv, mine.id)}, f->groups,
+        st = ecg_group_columns_read(&out->group, &out->groups, &(ecg_group_rows){r.id, &r.patient, r.unit, kept, r.n, ecg_csv_name(mine.csv, mine.id)}, f->groups,
                                     out->arena, watch, err);
     if (!st)
         hand_over(&r, rows);
@@ -424,7 +430,6 @@ done:
     close_source(&mine);
     close_source(&theirs);
     close_source(&other);
-    ecg_words_clear(&r.id);
     ecg_words_clear(&r.patient);
     free(r.prob);
     free(r.truth);
@@ -436,15 +441,34 @@ done:
     return st;
 }
 
+/* Thresholds that were chosen on the rows they are judged on say nothing. Two files may number their rows alike and be different rows. */
+static ecg_status other_rows(ecg_predictions *out, const ecg_words id[2], const ecg_predictions_files *f, const ecg_watch *watch, ecg_err *err)
+{
+    const ecg_assess_rows *a = &out->rows, *b = &out->validation;
+    for (int i = 0; i < id[1].n; i++)
+        out->validation_scored += ecg_words_get(&id[0], id[1].at[i], strlen(id[1].at[i])) >= 0;
+    if (out->validation_scored == id[1].n && a->n == b->n && !memcmp(a->prob, b->prob, (size_t)a->n * (size_t)out->K * sizeof *a->prob))
+        return ecg_fail_at(err, ECG_EDATA, f->validation_predictions, 0, 0, "the rows that are scored: thresholds come from other rows");
+    if (out->validation_scored)
+        ecg_say(watch, "%s: %" PRId64 " of its %d ids are scored as well: thresholds are honest on other rows only", f->validation_predictions,
+                out->validation_scored, id[1].n);
+    return ECG_OK;
+}
+
 ecg_status ecg_predictions_read(ecg_predictions *out, const ecg_predictions_files *f, const ecg_watch *watch, ecg_err *err)
 {
+    ecg_words id[2] = {0};
     *out = (ecg_predictions){.arena = ecg_arena_new()};
-    ecg_status st = out->arena ? read_pair(out, &out->rows, f->predictions, f->labels, f, true, watch, err) : ecg_fail(err, ECG_ENOMEM, "out of memory");
+    ecg_status st = out->arena ? read_pair(out, &out->rows, &id[0], f->predictions, f->labels, f, true, watch, err) : ecg_fail(err, ECG_ENOMEM, "out of memory");
     if (!st && (out->unused_predictions || out->unused_labels))
         ecg_say(watch, "%d labels in both files; %d columns of the predictions and %d of the labels have no partner", out->K, out->unused_predictions,
                 out->unused_labels);
     if (!st && f->validation_predictions)
-        st = read_pair(out, &out->validation, f->validation_predictions, f->validation_labels, f, false, watch, err);
+        st = read_pair(out, &out->validation, &id[1], f->validation_predictions, f->validation_labels, f, false, watch, err);
+    if (!st && out->validation.n)
+        st = other_rows(out, id, f, watch, err);
+    ecg_words_clear(&id[0]);
+    ecg_words_clear(&id[1]);
     if (st)
         ecg_predictions_clear(out);
     return st;

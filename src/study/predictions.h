@@ -24,6 +24,7 @@ typedef struct {
     double *against;             /* (n, K), owned */
     ecg_assess_group *group;     /* owned, as are of and level */
     int groups;
+    int64_t validation_scored;   /* ids of the validation rows that are scored as well */
     int64_t only_predictions, only_labels, only_against; /* ids left out */
     int unused_predictions, unused_labels; /* columns without a partner */
 } ecg_predictions;
