@@ -13,6 +13,15 @@ void ecg_barlow_free(ecg_barlow *w);
 double ecg_barlow_loss(float *dz1, float *dz2, ecg_barlow *w, const ecg_exec *exec, const float *z1, const float *z2, int N, int E, double lambda);
 const float *ecg_barlow_correlation(const ecg_barlow *w); /* C (E, E) of the last call, before it became a gradient */
 
+/* VICReg on a global batch (vicreg.c): distance of the two embeddings, hinge on the spread of each column, covariances between columns. NaN in
+ * either embedding makes the loss NaN. dz1, dz2 as above. */
+typedef struct ecg_vicreg ecg_vicreg;
+typedef struct { double invariance, variance, covariance; } ecg_vicreg_weights;
+ecg_vicreg *ecg_vicreg_new(int N, int E);
+void ecg_vicreg_free(ecg_vicreg *w);
+double ecg_vicreg_loss(float *dz1, float *dz2, ecg_vicreg *w, const ecg_exec *exec, const float *z1, const float *z2, int N, int E,
+                       const ecg_vicreg_weights *by);
+
 /* Binary cross-entropy on logits x (B, K), targets y (B, K) in {0, 1}, NAN = unknown (masked). */
 typedef enum {
     ECG_BCE_MEAN,          /* mean over all known entries (eq. 2 of the paper) */

@@ -8,6 +8,7 @@
 #include "study/pairs.h"
 
 static const char *const groups[] = {"all", "routine", "lab"}; /* the words of pretrain.tabular */
+enum { VICREG = 1 };                                       /* of pretrain.loss */
 
 ecg_status ecg_align_describe(ecg_model *m, ecg_loader *l, const ecg_config *c, const ecg_exec *exec, ecg_err *err)
 {
@@ -60,9 +61,12 @@ static ecg_status take(ecg_align *a, const ecg_model *m, const ecg_config *c, ec
     a->proj_ecg = ecg_mlp_work_new(m->proj_ecg, a->batch, true);
     a->proj_tab = ecg_mlp_work_new(m->proj_tab, a->batch, true);
     a->tabular = ecg_tabular_work_new(m->tabular, a->batch, true);
-    a->barlow = ecg_barlow_new(a->batch, m->proj_E);
+    if (a->config->loss == VICREG)
+        a->vicreg = ecg_vicreg_new(a->batch, m->proj_E);
+    else
+        a->barlow = ecg_barlow_new(a->batch, m->proj_E);
     if (!a->shown || !a->hm || !a->dhm || !a->zx || !a->zm || !a->dzx || !a->dzm || !a->continuous || !a->category || !a->proj_ecg || !a->proj_tab ||
-        !a->tabular || !a->barlow)
+        !a->tabular || (!a->barlow && !a->vicreg))
         return ecg_fail(err, ECG_ENOMEM, "no memory for batches of %d", a->batch);
     return c->train.shuffle_pairs ? shuffle(a, (uint64_t)c->train.seed, err) : ECG_OK;
 }
@@ -88,7 +92,17 @@ void ecg_align_close(ecg_align *a)
     ecg_mlp_work_free(a->proj_tab);
     ecg_tabular_work_free(a->tabular);
     ecg_barlow_free(a->barlow);
+    ecg_vicreg_free(a->vicreg);
     *a = (ecg_align){0};
+}
+
+static double pair_loss(ecg_align *a, const ecg_exec *exec, int B, int E, bool gradient)
+{
+    float *dzx = gradient ? a->dzx : NULL, *dzm = gradient ? a->dzm : NULL;
+    const ecg_cfg_pretrain *c = a->config;
+    if (!a->vicreg)
+        return ecg_barlow_loss(dzx, dzm, a->barlow, exec, a->zx, a->zm, B, E, c->lambda);
+    return ecg_vicreg_loss(dzx, dzm, a->vicreg, exec, a->zx, a->zm, B, E, &(ecg_vicreg_weights){c->invariance, c->variance, c->covariance});
 }
 
 double ecg_align_forward(ecg_align *a, ecg_model *m, const ecg_exec *exec, const float *h, const uint32_t *row, int B, bool train,
@@ -101,7 +115,7 @@ double ecg_align_forward(ecg_align *a, ecg_model *m, const ecg_exec *exec, const
     ecg_mlp_forward(a->zx, m->proj_ecg, p, a->proj_ecg, exec, h, B, train, drop);
     ecg_tabular_forward(a->hm, m->tabular, p, a->tabular, exec, a->continuous, a->category, B, train, drop);
     ecg_mlp_forward(a->zm, m->proj_tab, p, a->proj_tab, exec, a->hm, B, train, drop);
-    return ecg_barlow_loss(train ? a->dzx : NULL, train ? a->dzm : NULL, a->barlow, exec, a->zx, a->zm, B, m->proj_E, a->config->lambda);
+    return pair_loss(a, exec, B, m->proj_E, train);
 }
 
 void ecg_align_backward(float *dh, ecg_align *a, ecg_model *m, const ecg_exec *exec, const float *h, int B, double weight)
@@ -122,6 +136,8 @@ void ecg_align_extras(char *out, size_t size, const ecg_config *c)
     out[0] = 0;
     if (c->pretrain.tabular)
         at += (size_t)snprintf(out + at, size - at, ", \"tabular\": \"%s\"", groups[c->pretrain.tabular]);
+    if (c->pretrain.loss == VICREG && at < size)
+        at += (size_t)snprintf(out + at, size - at, ", \"loss\": \"vicreg\"");
     if (c->train.shuffle_pairs && at < size)
         snprintf(out + at, size - at, ", \"shuffled_pairs\": true");
 }

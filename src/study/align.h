@@ -21,7 +21,8 @@ typedef struct {
     int32_t *category;
     ecg_mlp_work *proj_ecg, *proj_tab;
     ecg_tabular_work *tabular;
-    ecg_barlow *barlow;
+    ecg_barlow *barlow;                 /* one of the two */
+    ecg_vicreg *vicreg;
 } ecg_align;
 
 enum { ECG_ALIGN_SMALLEST = 32 }; /* records of validation that a loss over a batch needs to mean anything */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * test_loss.c: Barlow Twins and cross-entropy against their formulas in double and central differences of them; masks, one row, extremes. */
+ * test_loss.c: Barlow Twins, VICReg and cross-entropy against their formulas in double and central differences of them; masks, one row, extremes. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -201,6 +201,174 @@ static void test_barlow_threads(void **state)
     }
 }
 
+/* ---- VICReg ------------------------------------------------------------------------------------------------------------------------ */
+
+/* The definition, entry by entry: mean squared distance, mean hinge on the deviations, squared covariances of every pair of columns. */
+static double vicreg(const double *z1, const double *z2, int N, int E, ecg_vicreg_weights by)
+{
+    const double *const both[] = {z1, z2};
+    const double free_rows = N > 1 ? N - 1 : 1;
+    double distance = 0, hinge = 0, covariance = 0;
+    for (int i = 0; i < N * E; i++)
+        distance += (z1[i] - z2[i]) * (z1[i] - z2[i]) / (N * E);
+    for (int side = 0; side < 2; side++)
+        for (int i = 0; i < E; i++)
+            for (int j = 0; j < E; j++) {
+                double mi = 0, mj = 0, c = 0;
+                for (int r = 0; r < N; r++) {
+                    mi += both[side][r * E + i] / N;
+                    mj += both[side][r * E + j] / N;
+                }
+                for (int r = 0; r < N; r++)
+                    c += (both[side][r * E + i] - mi) * (both[side][r * E + j] - mj) / free_rows;
+                if (i == j)
+                    hinge += fmax(0, 1 - sqrt(c + 1e-4)) / (2 * E);
+                else
+                    covariance += c * c / E;
+            }
+    return by.invariance * distance + by.variance * hinge + by.covariance * covariance;
+}
+
+static const struct {
+    const char *why;
+    int N, E;
+    double scale, shift;
+    ecg_vicreg_weights by;
+    int constant;    /* columns of the first embedding that do not vary */
+    bool same;
+    int differences; /* entries of the gradient, spread evenly */
+} triples[] = {
+    {"two rows, one column", 2, 1, 1, 0, {25, 25, 1}, 0, false, 1000},
+    {"one row", 1, 3, 1, 0, {25, 25, 1}, 0, false, 1000},
+    {"fewer rows than columns", 3, 5, 0.7, 0, {25, 25, 1}, 0, false, 1000},
+    {"narrow: the hinge pushes", 17, 5, 0.2, 0, {25, 25, 1}, 0, false, 1000},
+    {"wide: the hinge rests", 17, 5, 4, 0, {25, 25, 1}, 0, false, 1000},
+    {"constant columns", 17, 5, 0.5, 2, {25, 25, 1}, 2, false, 1000},
+    {"all columns constant", 8, 3, 1, 2, {25, 25, 1}, 3, false, 1000},
+    {"identical embeddings", 24, 4, 0.8, 0, {25, 25, 1}, 0, true, 1000},
+    {"distance alone", 9, 4, 1, 0, {3, 0, 0}, 0, false, 1000},
+    {"spread alone", 9, 4, 0.5, 0, {0, 3, 0}, 0, false, 1000},
+    {"covariances alone", 9, 4, 1, 0, {0, 0, 3}, 0, false, 1000},
+    {"means above the spread", 16, 4, 0.5, 10, {25, 25, 1}, 0, false, 1000},
+    {"more columns than an item", 20, 37, 0.6, 0, {25, 25, 1}, 0, false, 40},
+    {"wider than what sums in double", 60, 40, 1, 0, {25, 25, 1}, 0, false, 20},
+};
+
+static void close_vicreg(size_t c, const char *level, const float *got, double *z, const double *z1, const double *z2)
+{
+    const int N = triples[c].N, E = triples[c].E;
+    const size_t n = (size_t)(N * E), stride = n / (size_t)triples[c].differences + 1;
+    double scale = 0;
+    for (size_t i = 0; i < n; i++)
+        scale = fmax(scale, fabs((double)got[i]));
+    for (size_t i = 0; i < n; i += stride) {
+        const double h = 1e-5, keep = z[i];
+        z[i] = keep + h;
+        const double up = vicreg(z1, z2, N, E, triples[c].by);
+        z[i] = keep - h;
+        const double want = (up - vicreg(z1, z2, N, E, triples[c].by)) / (2 * h);
+        z[i] = keep;
+        if (!(fabs((double)got[i] - want) <= 2e-6 * fmax(scale, fabs(want)) + 1e-7))
+            fail_msg("%s, %s, at %zu: %.9g instead of %.9g, scale %g", triples[c].why, level, i, (double)got[i], want, scale);
+    }
+}
+
+static void test_vicreg(void **state)
+{
+    (void)state;
+    for (size_t c = 0; c < sizeof triples / sizeof *triples; c++)
+        for (int l = 0; l < LEVELS; l++) {
+            const int N = triples[c].N, E = triples[c].E;
+            const size_t n = (size_t)(N * E);
+            const ecg_exec exec = {.k = ecg_kernels_pick(levels[l])};
+            if (!exec.k)
+                continue;
+            float *z1 = noise(1, n, triples[c].scale, triples[c].shift), *z2 = noise(triples[c].same ? 1 : 2, n, triples[c].scale, triples[c].shift);
+            float *dz1 = noise(3, n, 1, 0), *dz2 = noise(3, n, 1, 0);
+            double *d1 = room(n), *d2 = room(n);
+            for (size_t i = 0; i < n; i++) {
+                if ((int)(i % (size_t)E) < triples[c].constant)
+                    z1[i] = 1.1f;
+                d1[i] = (double)z1[i];
+                d2[i] = (double)z2[i];
+            }
+            ecg_vicreg *w = ecg_vicreg_new(N, E);
+            assert_non_null(w);
+            const double want = vicreg(d1, d2, N, E, triples[c].by);
+            const double loss = ecg_vicreg_loss(dz1, dz2, w, &exec, z1, z2, N, E, &triples[c].by);
+            if (!(fabs(loss - want) <= 1e-6 * want + 1e-9))
+                fail_msg("%s, %s: loss %.9g instead of %.9g", triples[c].why, levels[l], loss, want);
+            assert_true(ecg_vicreg_loss(NULL, NULL, w, &exec, z1, z2, N, E, &triples[c].by) == loss);
+            close_vicreg(c, levels[l], dz1, d1, d1, d2);
+            close_vicreg(c, levels[l], dz2, d2, d1, d2);
+            ecg_vicreg_free(w);
+            free(z1);
+            free(z2);
+            free(dz1);
+            free(dz2);
+            free(d1);
+            free(d2);
+        }
+}
+
+/* Whatever is not finite in one entry of either embedding must be seen in the loss, also where its weight is small. */
+static void test_vicreg_not_finite(void **state)
+{
+    static const float bad[] = {NAN, INFINITY, -INFINITY};
+    const ecg_exec exec = {.k = ecg_kernels_pick(NULL)};
+    const ecg_vicreg_weights by = {25, 25, 1}, spread_alone = {0, 1, 0};
+    ecg_vicreg *w = ecg_vicreg_new(6, 3);
+    (void)state;
+    assert_non_null(w);
+    for (int side = 0; side < 2; side++)
+        for (int i = 0; i < 3; i++) {
+            float *z[2] = {noise(1, 18, 1, 0), noise(2, 18, 1, 0)}, dz1[18], dz2[18];
+            z[side][7] = bad[i];
+            assert_false(isfinite(ecg_vicreg_loss(dz1, dz2, w, &exec, z[0], z[1], 6, 3, &by)));
+            assert_false(isfinite(ecg_vicreg_loss(dz1, dz2, w, &exec, z[0], z[1], 6, 3, &spread_alone)));
+            free(z[0]);
+            free(z[1]);
+        }
+    ecg_vicreg_free(w);
+}
+
+/* A work for a large batch serves a smaller one, and no number of threads changes a byte. */
+static void test_vicreg_work_and_threads(void **state)
+{
+    enum { N = 130, E = 150, FEW = 7 };
+    const size_t n = (size_t)N * E;
+    const ecg_vicreg_weights by = {25, 25, 1};
+    (void)state;
+    for (int l = 0; l < LEVELS; l++) {
+        const ecg_kernels *k = ecg_kernels_pick(levels[l]);
+        float *first = noise(3, 2 * n, 1, 0), *z1 = noise(1, n, 0.8, 0), *z2 = noise(2, n, 0.8, 0), *d = noise(3, 2 * n, 1, 0);
+        ecg_vicreg *w = ecg_vicreg_new(N, E), *small = ecg_vicreg_new(FEW, E);
+        double loss = 0;
+        assert_true(w && small);
+        for (int threads = 1; k && threads <= 5; threads += threads == 1 ? 1 : 3) {
+            const ecg_exec exec = {.k = k, .pool = ecg_pool_new(threads)};
+            const double x = ecg_vicreg_loss(d, d + n, w, &exec, z1, z2, N, E, &by);
+            if (threads == 1) {
+                loss = x;
+                memcpy(first, d, 2 * n * sizeof *d);
+            }
+            assert_true(x == loss);
+            assert_memory_equal(first, d, 2 * n * sizeof *d);
+            const double a = ecg_vicreg_loss(d, d + n, w, &exec, z1, z2, FEW, E, &by), b = ecg_vicreg_loss(first, first + n, small, &exec, z1, z2, FEW, E, &by);
+            assert_true(a == b);
+            assert_memory_equal(first, d, (size_t)FEW * E * sizeof *d);
+            ecg_vicreg_loss(first, first + n, w, &exec, z1, z2, N, E, &by);
+            ecg_pool_free(exec.pool);
+        }
+        ecg_vicreg_free(w);
+        ecg_vicreg_free(small);
+        free(first);
+        free(z1);
+        free(z2);
+        free(d);
+    }
+}
+
 /* ---- cross-entropy ----------------------------------------------------------------------------------------------------------------- */
 
 /* The definition: p, pt, (1 - pt)^gamma BCE, averaged as named. */
@@ -309,6 +477,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_barlow), cmocka_unit_test(test_barlow_smaller_batch), cmocka_unit_test(test_barlow_threads),
+        cmocka_unit_test(test_vicreg), cmocka_unit_test(test_vicreg_not_finite), cmocka_unit_test(test_vicreg_work_and_threads),
         cmocka_unit_test(test_bce),    cmocka_unit_test(test_bce_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
