@@ -126,8 +126,10 @@ static json_t *label(const ecg_assessment *a, const ecg_assess_label *l)
                           (json_int_t)l->negatives, "auroc", interval(&l->auroc), "auprc", interval(&l->precision));
     if (!j)
         return NULL;
-    if (a->has_first)
+    if (a->has_first) {
         json_object_set_new(j, "first_auroc", interval(&l->first_auroc));
+        json_object_set_new(j, "first_auprc", interval(&l->first_precision));
+    }
     if (a->task->against)
         json_object_set_new(j, "difference", difference(&l->difference));
     json_object_set_new(j, "calibration", calibration(&l->calibration, true));
