@@ -81,7 +81,7 @@ check: all
 $(B)/bench/realism: $(B)/obj/bench/realism.o $(B)/obj/test/cohort/delineate.o $(B)/libecgraft.a
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
-$(B)/bench/lab_join: $(B)/obj/bench/lab_join.o $(B)/libecgraft.a
+$(B)/bench/%: $(B)/obj/bench/%.o $(B)/libecgraft.a
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 $(B)/obj/bench/%.o: CFLAGS_ALL += -Itest

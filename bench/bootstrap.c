@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * bootstrap.c: time of the bootstrap at the size of MDS-ED: bootstrap [labels rows resamples threads [file]]. With a file, scores and labels are
- * written there for bench_bootstrap.py, which computes the same figures with NumPy. */
+ * written there for bootstrap.py, which does the same with NumPy. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
