@@ -113,6 +113,7 @@ if [ $full = 1 ]; then
     wait $pid || failed=1
     tail -n 1 "$T/time" | awk -v threads="$threads" -v mb=$((memory / 1024)) -v rows="$read" \
         '{printf "cohort build --no-waveforms, %d rows of labevents, %d threads: %.1f s, %.1f s of processor, %d MB anonymous at most\n", rows, threads, $1, $2 + $3, mb}'
+    [ $memory -lt 1000000 ] || { echo "FAIL anonymous memory: $memory kB"; failed=1; }
     grep -h 'laboratory:.*read' "$T/said" "$T/time"
 fi
 exit $failed

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/scratch.h"
 #include "cohort/modules.h"
 
 enum { DAY = 24 * 60 * 60 };
@@ -385,7 +386,7 @@ static ecg_status keep_known(ecg_label_table *table, int8_t **label, const int8_
     const int64_t n = r->v->n;
     int kept[LABELS];
     table->label = calloc(LABELS, sizeof *table->label);
-    *label = malloc((size_t)n * LABELS + 1);
+    *label = ecg_scratch_take((size_t)n * LABELS + 1, r->v->beside);
     if (!table->label || !*label)
         return ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " x %d labels", n, LABELS);
     for (int k = 0; k < LABELS; k++) {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/scratch.h"
 #include "cohort/attach.h"
 #include "cohort/mdsed_codes.h"
 
@@ -80,7 +81,7 @@ static ecg_status choose_frequent(ecg_label_table *table, const ecg_visits *v, i
 static ecg_status fill_labels(int8_t **label, const ecg_label_table *table, const ecg_visits *v, ecg_err *err)
 {
     int *of_word = malloc(((size_t)v->label.n + 1) * sizeof *of_word);
-    *label = calloc((size_t)v->n, (size_t)table->n);
+    *label = ecg_scratch_take((size_t)v->n * (size_t)table->n, v->beside);
     if (!of_word || !*label) {
         free(of_word);
         return ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " x %d labels", v->n, table->n);
@@ -94,8 +95,7 @@ static ecg_status fill_labels(int8_t **label, const ecg_label_table *table, cons
     }
     for (int64_t i = 0; i < v->n; i++) {
         int8_t *y = *label + i * table->n;
-        if (!v->at[i].coded)
-            memset(y, -1, (size_t)table->n);
+        memset(y, v->at[i].coded ? 0 : -1, (size_t)table->n);
         for (int c = 0; c < v->at[i].codes; c++)
             if (of_word[v->at[i].code[c]] >= 0)
                 y[of_word[v->at[i].code[c]]] = 1;

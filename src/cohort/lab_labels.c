@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/scratch.h"
 #include "cohort/labs.h"
 
 enum {
@@ -249,7 +250,7 @@ ecg_status ecg_lab_labels(ecg_label_table *table, int8_t **label, const ecg_lab_
         st = choose_labels(table, k.index, k.count, l, how, err);
     }
     if (!st && table->n) {
-        *label = malloc((size_t)v->n * (size_t)table->n);
+        *label = ecg_scratch_take((size_t)v->n * (size_t)table->n, v->beside);
         if (!*label)
             st = ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " x %d lab labels", v->n, table->n);
     }

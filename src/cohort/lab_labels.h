@@ -14,7 +14,7 @@ typedef struct {
 
 /* Labels of one family (one ECG_LABS_ bit): two per test, `Hemoglobin_low` and `Hemoglobin_high`, ascending. role (n): the role of each recording,
  * -1 for none. l must hold the rows of the family's window: an hour before to an hour after a recording, or 30, 60, 120 minutes after it.
- * table->n may be 0 afterwards; label (n, K) is malloc'ed; counts are not filled in. */
+ * table->n may be 0 afterwards; label (n, K) is of ecg_scratch_take; counts are not filled in. */
 ecg_status ecg_lab_labels(ecg_label_table *table, int8_t **label, const ecg_lab_rows *l, const ecg_visits *v, const int8_t *role, unsigned family,
                           const ecg_lab_choice *how, ecg_err *err);
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/scratch.h"
 #include "cohort/lab_kinds.h"
 #include "cohort/lab_limits.h"
 
@@ -71,7 +72,7 @@ void ecg_lab_rows_clear(ecg_lab_rows *l)
     free(l->column_group);
     free(l->label_group);
     free(l->kind);
-    free(l->row);
+    ecg_scratch_free(l->row);
     free(l->first);
     *l = (ecg_lab_rows){0};
 }
@@ -205,17 +206,17 @@ static bool is_excluded(const reading *r, int group, const char *unit, const ecg
            (r->special[group] && ecg_lab_excluded(r->l->test.at[r->l->group[group].test], unit, kind->lower, kind->upper));
 }
 
-static bool make_room(row_list *list, int64_t n)
+static bool make_room(row_list *list, int64_t n, const char *beside)
 {
     if (n <= list->room)
         return true;
     int64_t room = list->room ? list->room * 2 : 4096;
     while (room < n)
         room *= 2;
-    ecg_lab_row *row = realloc(list->row, (size_t)room * sizeof *row);
+    ecg_lab_row *row = ecg_scratch_grow(list->row, (size_t)room * sizeof *row, beside);
     if (row)
         list->row = row;
-    int32_t *patient = realloc(list->patient, (size_t)room * sizeof *patient);
+    int32_t *patient = ecg_scratch_grow(list->patient, (size_t)room * sizeof *patient, beside);
     if (patient)
         list->patient = patient;
     if (!row || !patient)
@@ -266,7 +267,7 @@ static ecg_status take_row(reading *r, slot *s, const ecg_csv *t, int64_t first,
     kind.or_equal = value.or_equal;
     row.number = value.sign ? value.bound : value.value;
     row.kind = ecg_lab_kinds_put(&s->kinds, &kind);
-    if (row.kind < 0 || !make_room(&s->kept, s->kept.n + 1))
+    if (row.kind < 0 || !make_room(&s->kept, s->kept.n + 1, NULL))
         return ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " laboratory rows", s->kept.n);
     s->kept.patient[s->kept.n] = patient;
     s->kept.row[s->kept.n++] = row;
@@ -317,7 +318,7 @@ static ecg_status merge_block(void *ctx, int number, int64_t rows, ecg_err *err)
     reading *r = ctx;
     slot *s = &r->slot[number];
     row_list *all = &r->kept;
-    if (!make_room(all, all->n + s->kept.n))
+    if (!make_room(all, all->n + s->kept.n, r->v->beside))
         return ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " laboratory rows", all->n + s->kept.n);
     for (int64_t i = 0; i < s->kept.n; i++, all->n++) {
         ecg_lab_row *row = &all->row[all->n];
@@ -371,8 +372,8 @@ static void end_reading(reading *r)
             }
         ecg_words_clear(&s->unit);
         ecg_lab_kinds_clear(&s->kinds);
-        free(s->kept.row);
-        free(s->kept.patient);
+        ecg_scratch_free(s->kept.row);
+        ecg_scratch_free(s->kept.patient);
         free(s->number);
         free(s->rows);
         free(s->usable);
@@ -381,8 +382,8 @@ static void end_reading(reading *r)
     }
     free(r->slot);
     free(r->special);
-    free(r->kept.row);
-    free(r->kept.patient);
+    ecg_scratch_free(r->kept.row);
+    ecg_scratch_free(r->kept.patient);
     ecg_lab_kinds_clear(&r->kinds);
     ecg_ids_clear(&r->first);
 }

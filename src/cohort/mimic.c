@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/scratch.h"
 #include "cohort/attach.h"
 #include "cohort/deterioration.h"
 #include "cohort/diagnoses.h"
@@ -125,7 +126,7 @@ static void keep_set(work *w, ecg_label_table *table, const ecg_watch *watch)
     if (!table->n) {
         ecg_say(watch, "%s: no label is kept, the set is left out", table->set);
         free(table->label);
-        free(w->label[w->contract.sets]);
+        ecg_scratch_free(w->label[w->contract.sets]);
         w->label[w->contract.sets] = NULL;
         *table = (ecg_label_table){0};
         return;
@@ -194,7 +195,7 @@ static ecg_status write_everybody(const work *w, const char *path, const uint8_t
                                   const ecg_watch *watch, ecg_err *err)
 {
     const char *const items = w->tables.path[ECG_T_LABITEMS], *const events = w->tables.path[ECG_T_LABEVENTS];
-    ecg_visits all = {0};
+    ecg_visits all = {.beside = w->visits.beside};
     ecg_ids trained = {0};
     ecg_lab_rows rows = {0};
     ecg_status st = ecg_visits_everybody(&all, w->tables.path[ECG_T_PATIENTS], err);
@@ -370,9 +371,9 @@ static void work_clear(work *w)
         free(w->contract.table[w->contract.sets].label);
     ecg_contract_clear(&w->contract);
     ecg_cohort_abort(w->builder);
-    free(w->tabular);
+    ecg_scratch_free(w->tabular);
     for (int s = 0; s < MOST_SETS; s++)
-        free(w->label[s]);
+        ecg_scratch_free(w->label[s]);
     ecg_text_clear(&w->attrition);
     ecg_text_clear(&w->sources);
 }
@@ -382,7 +383,7 @@ static ecg_status fill(work *w, const ecg_build_options *o, ecg_pool *pool, cons
     const ecg_visits *v = &w->visits;
     ecg_cohort_row *row = ecg_cohort_rows(w->builder);
     const bool labs = w->tables.path[ECG_T_LABEVENTS][0] && w->tables.path[ECG_T_LABITEMS][0];
-    w->tabular = malloc((size_t)v->n * (size_t)w->contract.columns * sizeof *w->tabular);
+    w->tabular = ecg_scratch_take((size_t)v->n * (size_t)w->contract.columns * sizeof *w->tabular, v->beside);
     ecg_status st = w->tabular ? ECG_OK : ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " x %d values", v->n, w->contract.columns);
     if (!st)
         st = assign_folds(row, v, o->seed, watch, err);
@@ -411,6 +412,7 @@ static ecg_status build(work *w, ecg_build_result *out, const ecg_build_options 
         st = ecg_roles_parse(&w->roles, o->roles ? o->roles : out->synthetic ? roles_synthetic : roles_published, err);
     if (!st)
         st = ecg_modules_say(&w->tables, o, watch, err);
+    w->visits.beside = o->output;
     if (!st)
         st = ecg_visits_read(&w->visits, &w->attrition, &w->tables, o, watch, err);
     if (!st)

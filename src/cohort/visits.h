@@ -33,6 +33,7 @@ typedef struct {
     ecg_words label;           /* names of the codes: "I48", "I480" ... */
     bool recordings;           /* rows are recordings; false: ED stays */
     bool has_codes, has_folds; /* there is a table of codes at all; every row has a fold */
+    const char *beside;        /* path of the result: big arrays with so many rows lie beside it (base/scratch.h); NULL: in memory */
 } ecg_visits; /* = {0} to begin */
 
 /* Recordings in an ED stay and at most 90 minutes after arrival (or the ED stays themselves), with their codes; without any code only if the options

@@ -11,11 +11,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/arena.h"
 #include "base/pool.h"
 #include "base/rng.h"
+#include "base/scratch.h"
 #include "base/source.h"
 #include "base/text.h"
 
@@ -323,6 +325,51 @@ static void pieces_are_zero_and_aligned(void **state)
     ecg_arena_free(a);
 }
 
+/* ---- big arrays ---- */
+
+static void an_array_keeps_its_bytes_as_it_grows(void **state)
+{
+    static const struct { size_t from, to; bool folder, mapped; const char *why; } cases[] = {
+        {100, 5000, true, false, "a small one stays in memory"},
+        {1000, (size_t)17 << 20, true, true, "one that becomes big goes to a file"},
+        {(size_t)17 << 20, (size_t)40 << 20, true, true, "and grows there"},
+        {(size_t)17 << 20, (size_t)18 << 20, false, false, "without a folder it stays in memory"},
+    };
+    char folder[] = "/tmp/ecgraft_scratch_XXXXXX", path[64], missing[64];
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/result", folder);
+    snprintf(missing, sizeof missing, "%s/none/result", folder);
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        const char *beside = cases[c].folder ? path : NULL;
+        uint8_t *x = ecg_scratch_grow(NULL, cases[c].from, beside);
+        assert_non_null(x);
+        assert_int_equal((uintptr_t)x % 16, 0);
+        for (size_t i = 0; i < cases[c].from; i++)
+            x[i] = (uint8_t)(i * 7 >> 3);
+        x = ecg_scratch_grow(x, cases[c].to, beside);
+        assert_non_null(x);
+        x[cases[c].to - 1] = 1;
+        for (size_t i = 0; i < cases[c].from; i++)
+            if (x[i] != (uint8_t)(i * 7 >> 3))
+                fail_msg("%s: byte %zu has changed", cases[c].why, i);
+        if (ecg_scratch_is_mapped(x) != cases[c].mapped)
+            fail_msg("%s: it is%s in a file", cases[c].why, cases[c].mapped ? " not" : "");
+        assert_ptr_equal(ecg_scratch_grow(x, 10, beside), x);
+        assert_int_equal(rmdir(folder), 0); /* nothing in it has a name */
+        assert_int_equal(mkdir(folder, 0700), 0);
+        ecg_scratch_free(x);
+    }
+    uint8_t *x = ecg_scratch_take((size_t)17 << 20, missing);
+    assert_non_null(x);
+    assert_false(ecg_scratch_is_mapped(x));
+    ecg_scratch_free(x);
+    assert_null(ecg_scratch_take(SIZE_MAX - 3, path));
+    assert_null(ecg_scratch_take(SIZE_MAX / 2, path));
+    ecg_scratch_free(NULL);
+    rmdir(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -339,6 +386,7 @@ int main(void)
         cmocka_unit_test(a_name_cannot_leave_its_place),
         cmocka_unit_test(every_item_is_done_once),
         cmocka_unit_test(pieces_are_zero_and_aligned),
+        cmocka_unit_test(an_array_keeps_its_bytes_as_it_grows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

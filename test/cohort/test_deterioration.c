@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/scratch.h"
 #include "base/text.h"
 #include "cohort/deterioration.h"
 
@@ -85,7 +86,7 @@ static void hospital_free(hospital *h)
     rmdir(h->folder);
     ecg_text_clear(&h->said);
     free(h->table.label);
-    free(h->label);
+    ecg_scratch_free(h->label);
     free(h);
 }
 

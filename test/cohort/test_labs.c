@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/scratch.h"
 #include "cohort/lab_labels.h"
 
 enum { MOST = 800, MINUTE = 60, TESTED = 0, BALLAST = 3 };
@@ -60,7 +61,7 @@ static void forget(hospital *h)
     ecg_lab_rows_clear(&h->labs);
     free(h->table.label);
     h->table = (ecg_label_table){0};
-    free(h->label);
+    ecg_scratch_free(h->label);
     h->label = NULL;
 }
 
