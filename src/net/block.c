@@ -6,7 +6,10 @@ void ecg_s4_layer_forward(float *y, const ecg_block *w, ecg_block_acts *acts, co
                           float *scratch)
 {
     const int L = w->L, H = w->H;
-    k->conv(acts->v, u, w->k0, w->k1, w->D, L, H, scratch);
+    if (w->scan.in)
+        k->scan(acts->v, u, &w->scan, scratch);
+    else
+        k->conv(acts->v, u, w->k0, w->k1, w->D, L, H, scratch);
     k->gelu(acts->g, acts->v, (size_t)L * H);
     if (inner)
         k->scale_channels(acts->g, acts->g, inner, L, H);
@@ -29,7 +32,10 @@ void ecg_s4_layer_backward(float *du, const ecg_block_grads *grads, const ecg_bl
     if (inner)
         k->scale_channels(dv, dv, inner, L, H);
     k->gelu_backward(dv, dv, acts->v, (size_t)L * H);
-    k->conv_backward(du, grads->k0, grads->k1, grads->D, dv, u, w->k0, w->k1, w->D, L, H, scratch);
+    if (w->scan.in)
+        k->scan_backward(du, grads->D ? &grads->scan : NULL, dv, u, &w->scan, scratch);
+    else
+        k->conv_backward(du, grads->k0, grads->k1, grads->D, dv, u, w->k0, w->k1, w->D, L, H, scratch);
 }
 
 void ecg_block_forward(float *out, const ecg_block *w, ecg_block_acts *acts, const float *u, const float *inner, const float *outer,

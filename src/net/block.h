@@ -4,7 +4,7 @@
  *   v = conv(u)    g = GELU(v) * inner    o = g Wo^T + bo    y = o[:H] * sigmoid(o[H:])        the layer
  *   r = y * outer + u                     out = LayerNorm(r)                                   the block
  *
- * Nothing is allocated here: activations, gradients and scratch (ecg_conv_scratch(L) floats) come from the caller. */
+ * Nothing is allocated here: activations, gradients and scratch (ecg_conv_scratch or ecg_scan_scratch floats) come from the caller. */
 #ifndef ECG_NET_BLOCK_H
 #define ECG_NET_BLOCK_H
 
@@ -14,6 +14,7 @@ typedef struct {
     int L, H;
     const float *k0, *k1;         /* (L, H) taps; k1 NULL: causal */
     const float *D;               /* (H) */
+    ecg_scan scan;                /* the same map by states; scan.in NULL: by k0, k1, D */
     const float *out_w, *out_b;   /* (2H, H), (2H) */
     const float *norm_w, *norm_b; /* (H) */
 } ecg_block;
@@ -23,9 +24,11 @@ typedef struct {
     float *v, *g, *o, *r, *stat;
 } ecg_block_acts;
 
-/* Added to; a NULL is not wanted. k0, k1 and D go together, norm_w and norm_b too. */
+/* Added to; a NULL is not wanted. k0, k1 and D go together, norm_w and norm_b too. A block with a scan has
+ * scan.near and scan.out instead of k0, k1. */
 typedef struct {
     float *k0, *k1, *D, *out_w, *out_b, *norm_w, *norm_b;
+    ecg_scan_grads scan;
 } ecg_block_grads;
 
 /* y (L, H) from u (L, H). inner (H): dropout scales or NULL. Fills v, g, o of acts. */

@@ -12,15 +12,14 @@
 #include "base/arena.h"
 #include "base/rng.h"
 #include "net/block.h"
-#include "net/s4_kernel.h"
+#include "net/s4_conv.h"
 
-enum { SLICES = 16, RANGE = 4096, CHANNELS = 32 }; /* fixed cuts: of the batch, of a gradient buffer, of a layer's channels */
+enum { SLICES = 16, RANGE = 4096, PANELS = 2 }; /* fixed cuts: of the batch, of a gradient buffer, of a layer's channels */
 
 typedef struct {
     int D, C, log_dt, w, B, P, Q, out_w, out_b, norm_w, norm_b; /* rows of the table */
-    float *phi;                                                 /* (H, L, N), s4_kernel.h */
-    float *k0, *k1;                                             /* (L, H) */
-    size_t g_k0, g_k1, g_D, g_out_w, g_out_b, g_norm_w, g_norm_b; /* places in a slice's gradient buffer */
+    ecg_s4_conv conv;
+    size_t g_conv, g_D, g_out_w, g_out_b, g_norm_w, g_norm_b; /* places in a slice's gradient buffer */
 } layer;
 
 struct ecg_encoder {
@@ -83,18 +82,14 @@ static bool declare_all(ecg_encoder *e, ecg_params *table, const char *prefix)
 
 static bool take_constants(ecg_encoder *e)
 {
-    const size_t H = e->c.width, L = e->c.length, N = e->c.state, taps = L * H;
+    const size_t H = e->c.width;
     e->g_in_w = place(&e->slice_floats, H * e->c.leads);
     e->g_in_b = place(&e->slice_floats, H);
     for (int i = 0; i < e->c.blocks; i++) {
         layer *l = &e->layer[i];
-        l->phi = ecg_arena_take(e->arena, taps * N, sizeof(float));
-        l->k0 = ecg_arena_take(e->arena, taps, sizeof(float));
-        l->k1 = e->c.bidirectional ? ecg_arena_take(e->arena, taps, sizeof(float)) : NULL;
-        if (!l->phi || !l->k0 || (e->c.bidirectional && !l->k1))
+        if (!ecg_s4_conv_take(&l->conv, e->arena, e->c.length, e->c.width, e->c.state, e->c.bidirectional))
             return false;
-        l->g_k0 = place(&e->slice_floats, taps);
-        l->g_k1 = place(&e->slice_floats, e->c.bidirectional ? taps : 0);
+        l->g_conv = place(&e->slice_floats, l->conv.gradient);
         l->g_D = place(&e->slice_floats, H);
         l->g_out_w = place(&e->slice_floats, 2 * H * H);
         l->g_out_b = place(&e->slice_floats, 2 * H);
@@ -200,7 +195,7 @@ ecg_status ecg_encoder_prepare(ecg_encoder *e, const ecg_params *table, ecg_err 
                     return ecg_fail(err, ECG_EDATA, "%s: value %zu is not finite", table->row[row[r]].name, k);
         ecg_s4 s;
         double *x = constants(&s, e, l, table);
-        const ecg_status st = x ? ecg_s4_basis(l->phi, &s, err) : ecg_fail(err, ECG_ENOMEM, "no memory for the constants of block %d", i);
+        const ecg_status st = x ? ecg_s4_conv_prepare(&l->conv, &s, err) : ecg_fail(err, ECG_ENOMEM, "no memory for the constants of block %d", i);
         free(x);
         if (st)
             return st;
@@ -221,24 +216,18 @@ static void taps_part(void *ctx, int item, int worker)
     (void)worker;
     const ecg_encoder_config *c = &j->e->c;
     const layer *l = &j->e->layer[item / j->parts];
-    const int from = item % j->parts * CHANNELS, to = from + CHANNELS < c->width ? from + CHANNELS : c->width;
-    const size_t second = (size_t)c->width * c->state; /* C of the backward direction */
-    if (!j->total) {
-        const float *C = ecg_value(j->table, l->C);
-        ecg_s4_taps(l->k0, l->phi, C, c->length, c->width, c->state, from, to);
-        if (l->k1)
-            ecg_s4_taps(l->k1, l->phi, C + second, c->length, c->width, c->state, from, to);
-    } else if (!(j->table->row[l->C].flags & ECG_P_FROZEN)) {
-        float *dC = ecg_grad(j->table, l->C);
-        ecg_s4_taps_backward(dC, j->total + l->g_k0, l->phi, c->length, c->width, c->state, from, to);
-        if (l->k1)
-            ecg_s4_taps_backward(dC + second, j->total + l->g_k1, l->phi, c->length, c->width, c->state, from, to);
-    }
+    const int panels = (int)ecg_s4_panels(c->width), from = item % j->parts * PANELS, to = from + PANELS < panels ? from + PANELS : panels;
+    if (!j->total)
+        ecg_s4_conv_refresh(&l->conv, ecg_value(j->table, l->C), from, to);
+    else if (!(j->table->row[l->C].flags & ECG_P_FROZEN))
+        ecg_s4_conv_backward(ecg_grad(j->table, l->C), &l->conv, j->total + l->g_conv, from, to);
 }
+
+static int parts_of(const ecg_encoder *e) { return ((int)ecg_s4_panels(e->c.width) + PANELS - 1) / PANELS; }
 
 void ecg_encoder_refresh(ecg_encoder *e, const ecg_params *table, const ecg_exec *x)
 {
-    taps_job j = {e, table, NULL, (e->c.width + CHANNELS - 1) / CHANNELS};
+    taps_job j = {e, table, NULL, parts_of(e)};
     ecg_pool_run(x->pool, taps_part, &j, e->c.blocks * j.parts);
 }
 
@@ -267,7 +256,7 @@ typedef struct {
 
 typedef struct {
     sample act;              /* for samples that are not kept */
-    float *scratch, *work;   /* ecg_conv_scratch(L); (L, 5H) */
+    float *scratch, *work;   /* ecg_s4_conv_scratch; (L, 5H) */
     float *d[2];             /* (L, H) gradient going down */
     float *pooled;           /* (H) */
 } worker_work;
@@ -325,10 +314,10 @@ static bool take_work(ecg_encoder_work *w, const ecg_encoder *e, ecg_arena *a, i
         worker_work *ww = a ? &w->worker[i] : NULL;
         if (!take_sample(a ? &ww->act : NULL, e, a, training, floats))
             return false;
-        *floats += ecg_conv_scratch(e->c.length) + H + (training ? 7 * L * H : 0);
+        *floats += ecg_s4_conv_scratch(&e->layer->conv) + H + (training ? 7 * L * H : 0);
         if (!a)
             continue;
-        ww->scratch = ecg_arena_take(a, ecg_conv_scratch(e->c.length), sizeof(float));
+        ww->scratch = ecg_arena_take(a, ecg_s4_conv_scratch(&e->layer->conv), sizeof(float));
         ww->pooled = ecg_arena_take(a, H, sizeof(float));
         if (!ww->scratch || !ww->pooled)
             return false;
@@ -401,8 +390,10 @@ typedef struct {
 static ecg_block block_of(const ecg_encoder *e, const ecg_params *table, int i)
 {
     const layer *l = &e->layer[i];
-    return (ecg_block){e->c.length, e->c.width, l->k0, l->k1, ecg_value(table, l->D), ecg_value(table, l->out_w), ecg_value(table, l->out_b),
-                       ecg_value(table, l->norm_w), ecg_value(table, l->norm_b)};
+    ecg_block b = {.L = e->c.length, .H = e->c.width, .out_w = ecg_value(table, l->out_w), .out_b = ecg_value(table, l->out_b),
+                   .norm_w = ecg_value(table, l->norm_w), .norm_b = ecg_value(table, l->norm_b)};
+    ecg_s4_conv_into(&b, &l->conv, ecg_value(table, l->D));
+    return b;
 }
 
 static void forward_sample(const job *j, sample *s, float *scratch, int b)
@@ -477,15 +468,14 @@ static void backward_sample(const job *j, const sample *s, worker_work *w, float
         const layer *l = &e->layer[i];
         const ecg_block block = block_of(e, j->table, i);
         const bool taps = wanted(j->table, l->C) || wanted(j->table, l->D), norm = wanted(j->table, l->norm_w) || wanted(j->table, l->norm_b);
-        const ecg_block_grads grads = {
-            .k0 = taps ? slice + l->g_k0 : NULL,
-            .k1 = taps && l->k1 ? slice + l->g_k1 : NULL,
-            .D = taps ? slice + l->g_D : NULL,
+        ecg_block_grads grads = {
             .out_w = wanted(j->table, l->out_w) ? slice + l->g_out_w : NULL,
             .out_b = wanted(j->table, l->out_b) ? slice + l->g_out_b : NULL,
             .norm_w = norm ? slice + l->g_norm_w : NULL,
             .norm_b = norm ? slice + l->g_norm_b : NULL,
         };
+        if (taps)
+            ecg_s4_conv_gradient_into(&grads, &l->conv, slice + l->g_conv, slice + l->g_D);
         const bool dropped = j->drop && c->dropout > 0;
         ecg_block_backward(i > j->lowest ? below : NULL, &grads, &block, &s->block[i], d, s->u[i], dropped ? s->inner + (size_t)i * H : NULL,
                            dropped ? s->outer + (size_t)i * H : NULL, j->k, w->scratch, w->work);
@@ -565,6 +555,6 @@ void ecg_encoder_backward(float *dx, const ecg_encoder *e, ecg_params *table, ec
         add_row(&j, table, l->norm_w, l->g_norm_w);
         add_row(&j, table, l->norm_b, l->g_norm_b);
     }
-    taps_job t = {e, table, w->slice, (e->c.width + CHANNELS - 1) / CHANNELS};
+    taps_job t = {e, table, w->slice, parts_of(e)};
     ecg_pool_run(exec->pool, taps_part, &t, e->c.blocks * t.parts);
 }

@@ -352,6 +352,42 @@ void ecg_s4_taps_backward(float *dC, const float *dk, const float *phi, int L, i
     }
 }
 
+ecg_status ecg_s4_scan_basis(float *in, float *power, const ecg_s4 *s, ecg_err *err)
+{
+    channel c;
+    ecg_arena *arena;
+    ecg_status st = s->N > ECG_SCAN_STATES ? ecg_fail(err, ECG_EARG, "%d states are more than %d", s->N, ECG_SCAN_STATES) : open_channel(&c, &arena, s, err);
+    if (st)
+        return st;
+    const int N = s->N, n = N / 2, S = ecg_s4_scan_states(N);
+    const size_t panels = ecg_s4_panels(s->H), row = (size_t)S * ECG_PANEL;
+    memset(in, 0, sizeof *in * panels * ECG_CHUNK * row);
+    memset(power, 0, sizeof *power * panels * (ECG_CHUNK + 1) * S * row);
+    for (int h = 0; h < s->H && !st; h++) {
+        if (!channel_run(&c, s, h)) {
+            st = no_kernel(err, h);
+            break;
+        }
+        float *x = in + h / ECG_PANEL * ECG_CHUNK * row + h % ECG_PANEL, *e = power + h / ECG_PANEL * (ECG_CHUNK + 1) * S * row + h % ECG_PANEL;
+        memset(c.t1, 0, sizeof *c.t1 * N * N);
+        for (int m = 0; m < N; m++)
+            c.t1[m * N + m] = 1;
+        for (int j = 0; j <= ECG_CHUNK; j++, e += S * row) {
+            for (int m = 0; m < N; m++) { /* coordinate 2i is 2 Re x_i, 2i + 1 is -2 Im x_i */
+                const int a = m / 2 + m % 2 * n;
+                if (j < ECG_CHUNK && j < s->L)
+                    x[j * row + m * ECG_PANEL] = (float)((m % 2 ? -2 : 2) * c.x[(size_t)j * N + a]);
+                for (int k = 0; k < N; k++)
+                    e[m * row + k * ECG_PANEL] = (float)(((m + k) % 2 ? -1 : 1) * c.t1[a * N + k / 2 + k % 2 * n]);
+            }
+            multiply(c.t2, c.E, c.t1, N);
+            memcpy(c.t1, c.t2, sizeof *c.t1 * N * N);
+        }
+    }
+    ecg_arena_free(arena);
+    return st;
+}
+
 /* ---- the oracle and its full gradient */
 
 ecg_status ecg_s4_kernel_ref(double *K, const ecg_s4 *s, const double *C, int directions, ecg_err *err)

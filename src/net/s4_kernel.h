@@ -30,6 +30,18 @@ ecg_status ecg_s4_basis(float *phi, const ecg_s4 *s, ecg_err *err);
 void ecg_s4_taps(float *k, const float *phi, const float *C, int L, int H, int N, int from, int to);
 void ecg_s4_taps_backward(float *dC, const float *dk, const float *phi, int L, int H, int N, int from, int to);
 
+/* The same taps as a state space in chunks (num/kernels.h, T = ECG_CHUNK), for N <= ECG_SCAN_STATES; S = ecg_s4_scan_states(N). With x_l = phi[l]
+ * and E the step in the coordinates in which taps[l] = C x_l: in[j] = x_j, power[j] = E^j, so that
+ *   out[0][j] = C0 power[j + 1]    out[1][j] = C1 power[j]    near[d] = C0 in[d], near[-d] = C1 in[d - 1]    step = power[T] */
+static inline int ecg_s4_scan_states(int N) { return (N + 7) / 8 * 8; }
+static inline size_t ecg_s4_panels(int H) { return ((size_t)H + ECG_PANEL - 1) / ECG_PANEL; }
+/* in (panels, T, S, PANEL), power (panels, T + 1, S, S, PANEL): [to][from] */
+ecg_status ecg_s4_scan_basis(float *in, float *power, const ecg_s4 *s, ecg_err *err);
+/* near (panels, 2T - 1, PANEL) and out of both directions (out1 NULL: causal) of panels from..to-1, and the way back: dC (directions, H, N) += . */
+void ecg_s4_scan_taps(float *near, float *out0, float *out1, const float *in, const float *power, const float *C, int H, int N, int from, int to);
+void ecg_s4_scan_taps_backward(float *dC, const float *dnear, const float *dout0, const float *dout1, const float *in, const float *power, int H, int N,
+                               int from, int to);
+
 /* The oracle: K (directions, H, L) from corrected C (directions, H, N/2, 2). */
 ecg_status ecg_s4_kernel_ref(double *K, const ecg_s4 *s, const double *C, int directions, ecg_err *err);
 

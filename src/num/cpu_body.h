@@ -333,6 +333,7 @@ static void conv_backward(float *du, float *dk0, float *dk1, float *dD, const fl
     }
 }
 
+#include "num/cpu_scan.h"
 #include "num/cpu_gemm.h"
 
 static const ecg_kernels table = {
@@ -340,6 +341,8 @@ static const ecg_kernels table = {
     .gemm = gemm,
     .conv = conv,
     .conv_backward = conv_backward,
+    .scan = scan,
+    .scan_backward = scan_backward,
     .gelu = gelu,
     .gelu_backward = gelu_backward,
     .glu = glu,

@@ -12,6 +12,25 @@
 
 enum { ECG_GEMM_TA = 1, ECG_GEMM_TB = 2, ECG_GEMM_ADD = 4 };
 
+/* A two-sided convolution whose taps come from state spaces, T = ECG_CHUNK steps at a time: what lies in the same chunk by its taps, what
+ * lies before and after through the states P and Q at the chunk's edges. Derivation: docs/math/s4_kernel.md.
+ *   y[cT+i] = D u[cT+i] + sum_s near[i-s] u[cT+s] + out[0][i] . P_c + out[1][T-1-i] . Q_c      P_0 = 0, Q_last = 0
+ *   P_{c+1} = step P_c + sum_s in[T-1-s] u[cT+s]      Q_{c-1} = step Q_c + sum_s in[s] u[cT+s]
+ * Channels lie in panels of ECG_PANEL, channels innermost, the last panel filled with zeros. */
+enum { ECG_CHUNK = 16, ECG_PANEL = 16, ECG_SCAN_STATES = 16 };
+typedef struct {
+    int L, H, states;    /* states: a multiple of 8, at most ECG_SCAN_STATES; zeros fill up */
+    const float *in;     /* (panels, T, states, PANEL) */
+    const float *step;   /* (states, states, PANEL) of panel p at step + p * step_stride: [to][from] */
+    size_t step_stride;
+    const float *out[2]; /* (panels, T, states, PANEL); out[1] NULL: causal */
+    const float *near;   /* (panels, 2T - 1, PANEL): lags 1-T .. T-1 */
+    const float *D;      /* (H) */
+} ecg_scan;
+typedef struct {
+    float *out[2], *near, *D; /* shapes as above; near and D get the same number at lag 0 */
+} ecg_scan_grads;
+
 typedef struct ecg_kernels {
     const char *name; /* "ref", "avx2", "avx512" */
     /* c (m, n) [+]= op(a) op(b), op(a) (m, k), op(b) (k, n); lda.. are row lengths as stored. One thread. */
@@ -23,6 +42,10 @@ typedef struct ecg_kernels {
     /* du (L, H) is overwritten (NULL: not wanted); dk0, dk1 (L, H) and dD (H) are added to (NULL: not wanted, all of them together) */
     void (*conv_backward)(float *du, float *dk0, float *dk1, float *dD, const float *dy, const float *u, const float *k0, const float *k1,
                           const float *D, int L, int H, float *scratch);
+    /* the same map by states; y, u, du, dy (L, H); scratch: ecg_scan_scratch(L, states). du is overwritten (NULL: not wanted), g is added to
+     * (NULL: not wanted) */
+    void (*scan)(float *y, const float *u, const ecg_scan *c, float *scratch);
+    void (*scan_backward)(float *du, const ecg_scan_grads *g, const float *dy, const float *u, const ecg_scan *c, float *scratch);
     void (*gelu)(float *y, const float *x, size_t n);                                 /* exact, erf */
     void (*gelu_backward)(float *dx, const float *dy, const float *x, size_t n);      /* dx may be dy */
     /* o (rows, 2H) -> y (rows, H) = o[:, :H] * sigmoid(o[:, H:]) */
@@ -46,6 +69,13 @@ typedef struct ecg_kernels {
 
 /* Floats of working memory that a convolution over L steps needs: signal and taps of 16 channels, with zeros around them. */
 static inline size_t ecg_conv_scratch(int L) { return 16 * (3 * ((size_t)L + 15) + 128); }
+
+/* The same for a scan: two signals in whole pairs of chunks, states of both directions, taps. */
+static inline size_t ecg_scan_scratch(int L, int states)
+{
+    const size_t chunks = ((size_t)L + 2 * ECG_CHUNK - 1) / ECG_CHUNK;
+    return ECG_PANEL * (chunks * (2 * ECG_CHUNK + 2 * (size_t)states) + 2 * ECG_CHUNK);
+}
 
 const ecg_kernels *ecg_kernels_ref(void);    /* the oracle, for ever */
 const ecg_kernels *ecg_kernels_avx2(void);   /* NULL: not compiled in; does not ask the CPU, ecg_kernels_pick does */

@@ -77,6 +77,132 @@ static void conv_backward(float *du, float *dk0, float *dk1, float *dD, const fl
         }
 }
 
+/* One channel of a scan, by its definition in kernels.h. at(..) of a constant: [j][m] with the lane chosen. */
+typedef struct {
+    int L, H, S, chunks;
+    const float *in, *step, *out[2], *near;
+} lane;
+
+static lane lane_of(const ecg_scan *c, int h)
+{
+    const size_t p = h / ECG_PANEL, block = (size_t)ECG_CHUNK * c->states * ECG_PANEL;
+    return (lane){.L = c->L, .H = c->H, .S = c->states, .chunks = (c->L + ECG_CHUNK - 1) / ECG_CHUNK,
+                  .in = c->in + p * block + h % ECG_PANEL, .step = c->step + p * c->step_stride + h % ECG_PANEL,
+                  .out = {c->out[0] + p * block + h % ECG_PANEL, c->out[1] ? c->out[1] + p * block + h % ECG_PANEL : NULL},
+                  .near = c->near + (p * (2 * ECG_CHUNK - 1) + ECG_CHUNK - 1) * ECG_PANEL + h % ECG_PANEL};
+}
+
+/* x <- step x + sum_s in[s] u[s] over the steps of chunk k, in reversed in time: the state that leaves the chunk to the right; else to the left */
+static void past_chunk(double *x, const lane *l, const float *u, int k, bool right)
+{
+    double next[ECG_SCAN_STATES] = {0};
+    for (int m = 0; m < l->S; m++) {
+        for (int j = 0; j < l->S; j++)
+            next[m] += (double)l->step[(m * l->S + j) * ECG_PANEL] * x[j];
+        for (int s = 0; s < ECG_CHUNK && k * ECG_CHUNK + s < l->L; s++)
+            next[m] += (double)l->in[((right ? ECG_CHUNK - 1 - s : s) * l->S + m) * ECG_PANEL] * u[(size_t)(k * ECG_CHUNK + s) * l->H];
+    }
+    memcpy(x, next, sizeof next);
+}
+
+static void scan(float *y, const float *u, const ecg_scan *c, float *scratch)
+{
+    (void)scratch;
+    for (int h = 0; h < c->H; h++, y++, u++) {
+        const lane l = lane_of(c, h);
+        for (int right = 1; right >= (l.out[1] ? 0 : 1); right--) { /* the past first, y is begun there; then the future */
+            double x[ECG_SCAN_STATES] = {0};
+            for (int n = 0; n < l.chunks; n++) {
+                const int k = right ? n : l.chunks - 1 - n;
+                for (int i = 0; i < ECG_CHUNK && k * ECG_CHUNK + i < l.L; i++) {
+                    const size_t t = (size_t)k * ECG_CHUNK + i;
+                    double sum = right ? (double)c->D[h] * u[t * l.H] : y[t * l.H];
+                    for (int s = 0; right && s < ECG_CHUNK && k * ECG_CHUNK + s < l.L; s++)
+                        sum += (double)l.near[(i - s) * ECG_PANEL] * u[(size_t)(k * ECG_CHUNK + s) * l.H];
+                    for (int m = 0; m < l.S; m++)
+                        sum += x[m] * (right ? l.out[0][(i * l.S + m) * ECG_PANEL] : l.out[1][((ECG_CHUNK - 1 - i) * l.S + m) * ECG_PANEL]);
+                    y[t * l.H] = (float)sum;
+                }
+                past_chunk(x, &l, u, k, right);
+            }
+        }
+    }
+}
+
+/* du: the transposed map. a is the adjoint of the state that chunk k met: a <- step^T a + sum_i out[i] dy[i] */
+static void scan_du(float *du, const float *dy, const ecg_scan *c, int h)
+{
+    const lane l = lane_of(c, h);
+    for (int s = 0; s < l.L; s++) {
+        const int k = s / ECG_CHUNK;
+        double sum = (double)c->D[h] * dy[(size_t)s * l.H];
+        for (int t = k * ECG_CHUNK; t < (k + 1) * ECG_CHUNK && t < l.L; t++)
+            sum += (double)l.near[(t - s) * ECG_PANEL] * dy[(size_t)t * l.H];
+        du[(size_t)s * l.H] = (float)sum;
+    }
+    for (int right = 1; right >= (l.out[1] ? 0 : 1); right--) {
+        double a[ECG_SCAN_STATES] = {0};
+        for (int n = 0; n < l.chunks; n++) {
+            const int k = right ? l.chunks - 1 - n : n;
+            double next[ECG_SCAN_STATES] = {0};
+            for (int s = 0; s < ECG_CHUNK && k * ECG_CHUNK + s < l.L; s++) {
+                const size_t t = (size_t)k * ECG_CHUNK + s;
+                double sum = du[t * l.H];
+                for (int m = 0; m < l.S; m++) {
+                    sum += a[m] * l.in[((right ? ECG_CHUNK - 1 - s : s) * l.S + m) * ECG_PANEL];
+                    next[m] += (double)dy[t * l.H] * (right ? l.out[0][(s * l.S + m) * ECG_PANEL] : l.out[1][((ECG_CHUNK - 1 - s) * l.S + m) * ECG_PANEL]);
+                }
+                du[t * l.H] = (float)sum;
+            }
+            for (int m = 0; m < l.S; m++)
+                for (int j = 0; j < l.S; j++)
+                    next[m] += (double)l.step[(j * l.S + m) * ECG_PANEL] * a[j];
+            memcpy(a, next, sizeof next);
+        }
+    }
+}
+
+static void scan_gradients(const ecg_scan_grads *g, const float *dy, const float *u, const ecg_scan *c, int h)
+{
+    const lane l = lane_of(c, h);
+    const size_t p = h / ECG_PANEL, block = (size_t)ECG_CHUNK * c->states * ECG_PANEL;
+    float *near = g->near + (p * (2 * ECG_CHUNK - 1) + ECG_CHUNK - 1) * ECG_PANEL + h % ECG_PANEL;
+    for (int d = 1 - ECG_CHUNK; d < ECG_CHUNK; d++) {
+        double sum = 0;
+        for (int t = 0; t < l.L; t++)
+            if (t - d >= 0 && t - d < l.L && (t - d) / ECG_CHUNK == t / ECG_CHUNK)
+                sum += (double)dy[(size_t)t * l.H] * u[(size_t)(t - d) * l.H];
+        near[d * ECG_PANEL] = (float)(near[d * ECG_PANEL] + sum);
+        if (d == 0)
+            g->D[h] = (float)(g->D[h] + sum);
+    }
+    for (int right = 1; right >= (l.out[1] ? 0 : 1); right--) {
+        float *out = g->out[!right] + p * block + h % ECG_PANEL;
+        double sum[ECG_CHUNK][ECG_SCAN_STATES] = {{0}}, x[ECG_SCAN_STATES] = {0};
+        for (int n = 0; n < l.chunks; n++) {
+            const int k = right ? n : l.chunks - 1 - n;
+            for (int i = 0; i < ECG_CHUNK && k * ECG_CHUNK + i < l.L; i++)
+                for (int m = 0; m < l.S; m++)
+                    sum[right ? i : ECG_CHUNK - 1 - i][m] += dy[(size_t)(k * ECG_CHUNK + i) * l.H] * x[m];
+            past_chunk(x, &l, u, k, right);
+        }
+        for (int i = 0; i < ECG_CHUNK; i++)
+            for (int m = 0; m < l.S; m++)
+                out[(i * l.S + m) * ECG_PANEL] = (float)(out[(i * l.S + m) * ECG_PANEL] + sum[i][m]);
+    }
+}
+
+static void scan_backward(float *du, const ecg_scan_grads *g, const float *dy, const float *u, const ecg_scan *c, float *scratch)
+{
+    (void)scratch;
+    for (int h = 0; h < c->H; h++) {
+        if (du)
+            scan_du(du + h, dy + h, c, h);
+        if (g)
+            scan_gradients(g, dy + h, u + h, c, h);
+    }
+}
+
 /* normal distribution function: gelu(x) = x Phi(x); by erfc, which keeps its digits where Phi is small */
 static double Phi(double x) { return 0.5 * erfc(-x * 0.70710678118654752440); }
 
@@ -208,6 +334,8 @@ static const ecg_kernels table = {
     .gemm = gemm,
     .conv = conv,
     .conv_backward = conv_backward,
+    .scan = scan,
+    .scan_backward = scan_backward,
     .gelu = gelu,
     .gelu_backward = gelu_backward,
     .glu = glu,

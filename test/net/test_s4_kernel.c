@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "base/rng.h"
-#include "net/s4_kernel.h"
+#include "net/s4_conv.h"
 
 static void hippo_has_the_printed_values(void **state)
 {
@@ -263,6 +263,96 @@ static void basis_is_the_linear_map(void **state)
     free(g.x);
 }
 
+/* By states in chunks or by taps: the same layer, its signal, its gradients. Taps in double, the rest in float32 on every level. */
+static void chunks_are_the_same_layer(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *why;
+        int H, N, L, ways;
+        double dt;
+    } cases[] = {{"as published", 5, 8, 250, 2, 0.001}, {"long memory", 16, 8, 250, 2, 0.0001}, {"fast", 17, 8, 250, 2, 0.1}, {"causal", 3, 8, 77, 1, 0.02},
+                 {"two states", 2, 2, 90, 2, 0.02},     {"ten states", 2, 10, 150, 2, 0.01},    {"16 states", 33, 16, 200, 2, 0.003}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const int H = cases[i].H, N = cases[i].N, L = cases[i].L, ways = cases[i].ways, panels = (int)ecg_s4_panels(H);
+        const size_t n = (size_t)L * H, v = (size_t)H * N;
+        double *constants = calloc(4 * v + H, sizeof *constants);
+        ecg_s4 s = {.H = H, .N = N, .L = L, .w = constants, .B = constants + v, .P = constants + 2 * v, .Q = constants + 3 * v, .log_dt = constants + 4 * v};
+        for (int h = 0; h < H; h++) {
+            double *w = constants + (size_t)h * N;
+            assert_int_equal(ecg_s4_hippo(w, w + 2 * v, w + v, N, NULL), ECG_OK);
+            memcpy(w + 3 * v, w + 2 * v, N * sizeof *w);
+            constants[4 * v + h] = log(cases[i].dt * (1 + h));
+        }
+        ecg_arena *a = ecg_arena_new();
+        ecg_s4_conv chunked, direct = {.L = L, .H = H, .N = N, .two_sided = ways == 2, .part = {0, n}};
+        assert_true(ecg_s4_conv_take(&chunked, a, L, H, N, ways == 2));
+        assert_true(chunked.chunked);
+        direct.phi = ecg_arena_take(a, n * N, sizeof(float));
+        direct.k[0] = ecg_arena_take(a, n, sizeof(float));
+        direct.k[1] = ways == 2 ? ecg_arena_take(a, n, sizeof(float)) : NULL;
+        float *C = ecg_arena_take(a, ways * v, sizeof(float)), *D = ecg_arena_take(a, H, sizeof(float)), *u = ecg_arena_take(a, 4 * n, sizeof(float));
+        float *gradient[2] = {ecg_arena_take(a, chunked.gradient, sizeof(float)), ecg_arena_take(a, 2 * n, sizeof(float))}, *scratch;
+        assert_non_null(scratch = ecg_arena_take(a, ecg_s4_conv_scratch(&chunked) + ecg_s4_conv_scratch(&direct), sizeof(float)));
+        ecg_rng r;
+        ecg_rng_open(&r, 3, 0, (uint32_t)i, 0, 0);
+        double *wide = malloc(ways * v * sizeof *wide);
+        for (size_t k = 0; k < ways * v; k++)
+            wide[k] = ecg_rng_normal(&r);
+        assert_int_equal(ecg_s4_correct_length(wide, &s, ways, NULL), ECG_OK);
+        for (size_t k = 0; k < ways * v; k++)
+            C[k] = (float)wide[k];
+        for (int h = 0; h < H; h++)
+            D[h] = (float)ecg_rng_normal(&r);
+        for (size_t k = 0; k < 2 * n; k++)
+            u[k] = (float)ecg_rng_normal(&r);
+        const ecg_s4_conv *each[2] = {&chunked, &direct};
+        float *y[2] = {u + 2 * n, u + 3 * n}, *dC[2], *dD[2], *du[2];
+        for (int level = 0; level < 3; level++) {
+            const ecg_kernels *k = ecg_kernels_pick((const char *const[]){"ref", "avx2", "avx512"}[level]);
+            if (!k)
+                continue;
+            for (int m = 0; m < 2; m++) {
+                assert_int_equal(ecg_s4_conv_prepare(each[m], &s, NULL), ECG_OK);
+                ecg_s4_conv_refresh(each[m], C, 0, 1);
+                ecg_s4_conv_refresh(each[m], C, 1, panels);
+                ecg_block b = {.L = L, .H = H};
+                ecg_block_grads g = {0};
+                dC[m] = calloc(ways * v, sizeof(float)), dD[m] = calloc(H, sizeof(float)), du[m] = calloc(n, sizeof(float));
+                ecg_s4_conv_into(&b, each[m], D);
+                memset(gradient[m], 0, (m ? 2 * n : chunked.gradient) * sizeof(float));
+                ecg_s4_conv_gradient_into(&g, each[m], gradient[m], dD[m]);
+                if (m) {
+                    k->conv(y[1], u, b.k0, b.k1, D, L, H, scratch);
+                    k->conv_backward(du[1], g.k0, g.k1, g.D, u + n, u, b.k0, b.k1, D, L, H, scratch);
+                } else {
+                    k->scan(y[0], u, &b.scan, scratch);
+                    k->scan_backward(du[0], &g.scan, u + n, u, &b.scan, scratch);
+                }
+                ecg_s4_conv_backward(dC[m], each[m], gradient[m], 0, panels);
+            }
+            const struct {
+                const char *name;
+                float **got;
+                size_t count;
+            } what[] = {{"y", y, n}, {"du", du, n}, {"dC", dC, ways * v}, {"dD", dD, H}};
+            for (size_t q = 0; q < sizeof what / sizeof *what; q++) {
+                double largest = 0;
+                for (size_t j = 0; j < what[q].count; j++)
+                    largest = fmax(largest, fabs(what[q].got[1][j]));
+                for (size_t j = 0; j < what[q].count; j++)
+                    if (!(fabs((double)what[q].got[0][j] - what[q].got[1][j]) <= 4e-6 * largest))
+                        fail_msg("%s, %s, %s: %.9g instead of %.9g at %zu, relative to %g", cases[i].why, k->name, what[q].name, (double)what[q].got[0][j],
+                                 (double)what[q].got[1][j], j, largest);
+            }
+            for (int m = 0; m < 2; m++)
+                free(dC[m]), free(dD[m]), free(du[m]);
+        }
+        ecg_arena_free(a);
+        free(constants), free(wide);
+    }
+}
+
 static void bad_constants_are_refused(void **state)
 {
     (void)state;
@@ -270,13 +360,16 @@ static void bad_constants_are_refused(void **state)
     assert_int_equal(ecg_s4_hippo(x, x + 256, x + 512, 0, NULL), ECG_EARG);
     assert_int_equal(ecg_s4_hippo(x, x + 256, x + 512, 7, NULL), ECG_EARG);
     assert_int_equal(ecg_s4_hippo(x, x + 256, x + 512, ECG_S4_STATES + 2, NULL), ECG_EARG);
-    float phi[8 * 16];
+    static float phi[8 * 16], in[ECG_CHUNK * 8 * ECG_PANEL], power[(ECG_CHUNK + 1) * 64 * ECG_PANEL];
     one_channel c;
     ecg_err err = {0};
     open_hippo(&c, 8, 16, 0.1);
     c.w[3] = NAN;
     assert_int_equal(ecg_s4_basis(phi, &c.s, &err), ECG_EDATA);
     assert_string_equal(err.msg, "the state matrix of channel 0 gives no finite kernel");
+    assert_int_equal(ecg_s4_scan_basis(in, power, &c.s, NULL), ECG_EDATA);
+    c.s.N = ECG_SCAN_STATES + 2;
+    assert_int_equal(ecg_s4_scan_basis(in, power, &c.s, NULL), ECG_EARG);
     open_hippo(&c, 8, 16, 0.1);
     memset(c.w, 0, sizeof c.w), memset(c.P, 0, sizeof c.P); /* dA = I: I - dA^L has no inverse */
     assert_int_equal(ecg_s4_basis(phi, &c.s, NULL), ECG_EDATA);
@@ -297,6 +390,7 @@ int main(void)
         cmocka_unit_test(kernel_is_the_fourier_formula),
         cmocka_unit_test(gradient_is_the_difference_quotient),
         cmocka_unit_test(basis_is_the_linear_map),
+        cmocka_unit_test(chunks_are_the_same_layer),
         cmocka_unit_test(bad_constants_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

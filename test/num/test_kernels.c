@@ -105,6 +105,66 @@ static void every_variant_agrees_on_convolution(void **state)
         }
 }
 
+static size_t scan_floats(int H, int rows) { return ((size_t)H + ECG_PANEL - 1) / ECG_PANEL * (size_t)rows * ECG_PANEL; }
+
+/* constants that belong to no system: the definition in kernels.h does not ask for one */
+static void every_variant_agrees_on_scans(void **state)
+{
+    (void)state;
+    const ecg_kernels *ref = ecg_kernels_ref();
+    for (int c = 0; c < SIZES; c++)
+        for (int kind = 0; kind < 4; kind++) {
+            const int L = sizes[c].L, H = sizes[c].H, S = kind & 1 ? 16 : 8, two_sided = kind >> 1;
+            const size_t n = (size_t)L * H, reads = scan_floats(H, ECG_CHUNK * S), nears = scan_floats(H, 2 * ECG_CHUNK - 1);
+            float *u = noise(n, 1, 1), *dy = noise(n, 2, 1), *D = noise(H, 3, 1), *in = noise(reads, 4, 0.3), *step = noise(scan_floats(H, S * S + 1), 5, 0.8 / S);
+            float *out[2] = {noise(reads, 6, 0.3), noise(reads, 7, 0.3)}, *near = noise(nears, 8, 1), *scratch = noise(ecg_scan_scratch(L, S), 9, 1);
+            float *y = noise(n, 10, 1), *want = noise(n, 11, 1), *du = noise(n, 12, 1), *want_du = noise(n, 13, 1);
+            const ecg_scan scan = {.L = L, .H = H, .states = S, .in = in, .step = step, .step_stride = (size_t)(S * S + 1) * ECG_PANEL,
+                                   .out = {out[0], two_sided ? out[1] : NULL}, .near = near, .D = D};
+            float *grad[4] = {noise(reads, 14, 1), noise(reads, 15, 1), noise(nears, 16, 1), noise(H, 17, 1)}, *before[4], *want_grad[4];
+            const size_t count[4] = {reads, reads, nears, (size_t)H};
+            for (int g = 0; g < 4; g++) {
+                if (g < 3 && H % ECG_PANEL) /* lanes that are no channels keep what they have */
+                    for (size_t i = 0; i < count[g]; i++)
+                        if (i / ECG_PANEL / (count[g] / ECG_PANEL / (scan_floats(H, 1) / ECG_PANEL)) * ECG_PANEL + i % ECG_PANEL >= (size_t)H)
+                            grad[g][i] = 0;
+                before[g] = copy_of(grad[g], count[g]);
+                want_grad[g] = copy_of(grad[g], count[g]);
+            }
+            ref->scan(want, u, &scan, scratch);
+            ref->scan_backward(want_du, &(ecg_scan_grads){{want_grad[0], want_grad[1]}, want_grad[2], want_grad[3]}, dy, u, &scan, scratch);
+            double there = 0, back = 0; /* the oracle's own transposition: dy . (y of u) = du . u */
+            for (size_t i = 0; i < n; i++)
+                there += (double)dy[i] * want[i], back += (double)want_du[i] * u[i];
+            assert_true(fabs(there - back) <= 1e-5 * (fabs(there) + sqrt((double)n)));
+            for (int i = 1; i < LEVELS; i++) {
+                const ecg_kernels *k = ecg_kernels_pick(levels[i]);
+                if (!k)
+                    continue;
+                static const char *const names[] = {"dout0", "dout1", "dnear", "dD"};
+                const ecg_scan_grads g = {{grad[0], grad[1]}, grad[2], grad[3]};
+                for (int j = 0; j < 4; j++)
+                    memcpy(grad[j], before[j], count[j] * sizeof **grad);
+                k->scan(y, u, &scan, scratch);
+                close_to("scan", levels[i], L, H, y, want, n, 3e-6);
+                k->scan_backward(du, &g, dy, u, &scan, scratch);
+                close_to("du of a scan", levels[i], L, H, du, want_du, n, 3e-6);
+                for (int j = 0; j < 4; j++)
+                    close_to(names[j], levels[i], L, H, grad[j], want_grad[j], count[j], 3e-6);
+                memcpy(y, du, n * sizeof *y);
+                k->scan_backward(NULL, &g, dy, u, &scan, scratch); /* either half alone */
+                k->scan_backward(du, NULL, dy, u, &scan, scratch);
+                assert_memory_equal(y, du, n * sizeof *y);
+                for (size_t j = 0; j < (size_t)H; j++)
+                    assert_true(fabs(grad[3][j] - (2.0 * want_grad[3][j] - before[3][j])) <= 1e-4 * (1 + fabs(want_grad[3][j])));
+            }
+            for (int g = 0; g < 4; g++)
+                free(grad[g]), free(before[g]), free(want_grad[g]);
+            free(u), free(dy), free(D), free(in), free(step), free(out[0]), free(out[1]), free(near), free(scratch), free(y), free(want), free(du),
+                free(want_du);
+        }
+}
+
 /* linear in u, an impulse gives the taps, a shift of u shifts y: on every level, two-sided */
 static void convolution_has_its_properties(void **state)
 {
@@ -322,6 +382,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_variant_agrees_on_convolution),
+        cmocka_unit_test(every_variant_agrees_on_scans),
         cmocka_unit_test(convolution_has_its_properties),
         cmocka_unit_test(every_variant_agrees_on_rows),
         cmocka_unit_test(elementary_functions_keep_their_digits),
