@@ -25,6 +25,7 @@ static const ecg_row_info table[] = {
     {"ours_random", "Ours from random weights", "control", DX, "ours_random/diagnoses", 0, "ECG", "diagnoses"},
     {"ours_random", "Ours from random weights", "control", LABS, "ours_random/labs", 0, "ECG", "labs, diagnoses"},
     {"shuffled", "Ours, shuffled pairs", "control", DX, "shuffled/diagnoses", 0, "ECG", "shuffled tables, diagnoses"},
+    {"signal_long", "Signal only, three times as long", "control", DX, "signal_long/diagnoses", 0, "ECG", "diagnoses"},
     {"signal_all", "Signal only, all labels", "control", DX, "signal_all/diagnoses", 0, "ECG", "all diagnoses"},
     {"ours_all", "Ours, all labels", "control", DX, "ours_all/diagnoses", 0, "ECG", "routine, labs, all diagnoses"},
     {"signal_published", "Signal only, as released", "published", DX, "signal_published/diagnoses", 0.768, "ECG", "diagnoses"},
@@ -35,7 +36,8 @@ enum { ROWS = sizeof table / sizeof *table };
 
 static const ecg_pair_info pairs[] = {
     {"ours_shared", "signal", DX}, {"multi", "signal", DX}, {"multi", "ours_shared", DX}, {"ours_random", "signal", DX},
-    {"ours_shared", "ours_random", DX}, {"shuffled", "signal", DX}, {"ours_shared", "shuffled", DX}, {"ours_all", "signal_all", DX},
+    {"ours_shared", "ours_random", DX}, {"shuffled", "signal", DX}, {"ours_shared", "shuffled", DX}, {"ours_shared", "signal_long", DX}, {"signal_long", "signal", DX},
+    {"ours_all", "signal_all", DX},
     {"multi_labs", "ours_shared", LABS}, {"multi_labs", "ours_branched", LABS}, {"multi_labs", "ecg_labs", LABS},
     {"ours_branched", "ours_shared", LABS}, {"ours_shared", "ecg_labs", LABS}, {"ours_branched", "ecg_labs", LABS},
     {"ours_shared", "ours_random", LABS}, {"ours_shared", "signal_published", DX}, {"multi_published", "signal_published", DX},
@@ -63,6 +65,7 @@ static const stage_info stages[] = {
     {"ours_random/labs", "ours from random weights: labs", ECG_KIND_LABS, .from = "ours_random/diagnoses"},
     {"shuffled/pretrain", "shuffled pairs: stage 1", ECG_KIND_PRETRAIN, .change = "train.shuffle_pairs=true"},
     {"shuffled/diagnoses", "shuffled pairs: diagnoses", ECG_KIND_DIAGNOSES, .from = "shuffled/pretrain"},
+    {"signal_long/diagnoses", "signal only: three times as long", ECG_KIND_DIAGNOSES, .change = "finetune.epochs=*3 finetune.updates=*3"},
     {"signal_all/diagnoses", "signal only: all labels", ECG_KIND_DIAGNOSES, .change = "train.labelled=0"},
     {"ours_all/diagnoses", "ours: all labels", ECG_KIND_DIAGNOSES, .from = "ours/pretrain", .change = "train.labelled=0"},
     {"signal_published/diagnoses", "released recipe: signal only", ECG_KIND_DIAGNOSES, .released = true},
@@ -92,6 +95,10 @@ static const struct { const char *name, *group, *title; again mode; const char *
     {"l2sp_strong", "l2sp", "weights held, L2-SP 0.01", AGAIN_FINETUNE, "finetune.l2sp=0.01"},
     {"hold_weak", "hold", "embedding held, 0.1", AGAIN_FINETUNE, "finetune.hold=0.1"},
     {"hold_strong", "hold", "embedding held, 1", AGAIN_FINETUNE, "finetune.hold=1"},
+    {"distill_half", "distill", "teacher's probabilities, 0.5", AGAIN_FINETUNE, "finetune.distill=0.5"},
+    {"distill_one", "distill", "teacher's probabilities, 1", AGAIN_FINETUNE, "finetune.distill=1"},
+    {"distill_hidden_weak", "distill_hidden", "teacher's embedding, 0.1", AGAIN_FINETUNE, "finetune.distill_hidden=0.1"},
+    {"distill_hidden_strong", "distill_hidden", "teacher's embedding, 1", AGAIN_FINETUNE, "finetune.distill_hidden=1"},
     {"vicreg", "vicreg", "stage 1 by VICReg", AGAIN_PRETRAIN, "pretrain.loss=vicreg"},
 };
 enum { LINES = sizeof lines / sizeof *lines };
@@ -129,12 +136,12 @@ const char *ecg_state_name(ecg_stage_state s)
 
 const char *ecg_study_row_names(void)
 {
-    return "signal, multi_labs, multi, ours_shared, ours_branched; controls: ecg_labs, ours_random, shuffled, signal_all, ours_all";
+    return "signal, multi_labs, multi, ours_shared, ours_branched; controls: ecg_labs, ours_random, shuffled, signal_long, signal_all, ours_all";
 }
 
 const char *ecg_study_ablation_groups(void)
 {
-    return "tabular, lambda, embedding, batch, frozen, order, l2sp, hold, vicreg";
+    return "tabular, lambda, embedding, batch, frozen, order, l2sp, hold, distill, distill_hidden, vicreg";
 }
 
 /* ---- settings as text --------------------------------------------------------------------------------------------------- */
@@ -193,8 +200,8 @@ bool ecg_setting_value(char value[64], const ecg_config *c, const char *name)
     return found;
 }
 
-/* "pretrain.lambda=*0.25" becomes "pretrain.lambda=0.005". */
-static ecg_status change(ecg_config *c, char said[64], const char *what, ecg_err *err)
+/* One of them: "pretrain.lambda=*0.25" becomes "pretrain.lambda=0.005". */
+static ecg_status change_one(ecg_config *c, char said[64], const char *what, ecg_err *err)
 {
     const char *star = strstr(what, "=*");
     char name[64], value[64];
@@ -205,6 +212,22 @@ static ecg_status change(ecg_config *c, char said[64], const char *what, ecg_err
             snprintf(said, 64, "%.40s=%.9g", name, strtod(value, NULL) * strtod(star + 2, NULL));
     }
     return ecg_config_assign(c, said, err);
+}
+
+/* "name=value name=value"; said: what they came to. */
+static ecg_status change(ecg_config *c, char said[128], const char *what, ecg_err *err)
+{
+    ecg_status st = ECG_OK;
+    said[0] = 0;
+    for (const char *at = what; *at && !st; at += strspn(at, " ")) {
+        char one[64], came_to[64];
+        const size_t n = strcspn(at, " "), used = strlen(said);
+        snprintf(one, sizeof one, "%.*s", (int)n, at);
+        st = change_one(c, came_to, one, err);
+        snprintf(said + used, 128 - used, "%s%s", used ? " " : "", came_to);
+        at += n;
+    }
+    return st;
 }
 
 /* ---- what is asked ------------------------------------------------------------------------------------------------------ */
@@ -248,12 +271,25 @@ static bool labels_hidden(const ecg_config *c)
     return ecg_setting_value(value, c, "train.labelled") && strtod(value, NULL) > 0;
 }
 
+/* What tells the rows apart is not for a person to set. */
+static ecg_status check_settings(const ecg_config *c, ecg_err *err)
+{
+    if (c->train.shuffle_pairs)
+        return ecg_fail(err, ECG_EARG, "train.shuffle_pairs is what the row 'shuffled' is about: it cannot be set for all rows of a study");
+    if (c->finetune.tabular || c->labs.tabular)
+        return ecg_fail(err, ECG_EARG, "%s.tabular is what tells the rows of a study apart: it cannot be set for all of them",
+                        c->finetune.tabular ? "finetune" : "labs");
+    return ecg_config_check(c, err);
+}
+
 static ecg_status choose_rows(ecg_plan *p, const ecg_study_task *t, ecg_err *err)
 {
     const char *names[ROWS];
     for (int i = 0; i < ROWS; i++)
         names[i] = table[i].row;
-    const ecg_status st = check_words(t->only, names, ROWS, "row", ecg_study_row_names(), err);
+    ecg_status st = check_settings(t->config, err);
+    if (!st)
+        st = check_words(t->only, names, ROWS, "row", ecg_study_row_names(), err);
     if (st)
         return st;
     for (int i = 0; i < ROWS; i++) {
@@ -296,7 +332,7 @@ static ecg_status released_recipe(ecg_config *c, ecg_err *err)
 static ecg_plan_stage *append(ecg_plan *p, const char *id, const char *title, ecg_stage_kind kind, int from, const ecg_config *c)
 {
     ecg_plan_stage *s = &p->stage[p->stages++];
-    *s = (ecg_plan_stage){.kind = kind, .from = from, .config = *c};
+    *s = (ecg_plan_stage){.kind = kind, .from = from, .teacher = -1, .config = *c};
     snprintf(s->id, sizeof s->id, "%s", id);
     snprintf(s->title, sizeof s->title, "%s", title);
     return s;
@@ -308,11 +344,41 @@ static void leave_out(ecg_plan_stage *s, const char *why)
     snprintf(s->why, sizeof s->why, "%s", why);
 }
 
+/* What a stage cannot follow is nothing: there is no encoder to stay close to where none was, and an encoder that does not train stays where it is. */
+static void drop_pulls(ecg_config *c, const ecg_plan *p, ecg_stage_kind kind, int from)
+{
+    const bool shared = kind == ECG_KIND_LABS && from >= 0 && p->stage[from].kind == ECG_KIND_DIAGNOSES;
+    ecg_cfg_tuning *const all[] = {&c->finetune, &c->labs};
+    for (int i = 0; i < 2; i++) {
+        if (from < 0 || shared)
+            all[i]->l2sp = all[i]->hold = all[i]->distill_hidden = 0;
+        if (from < 0)
+            all[i]->distill = 0;
+    }
+}
+
+static int need(ecg_plan *p, const ecg_study_task *t, const char *id, ecg_err *err);
+
+/* A stage with these settings behind `from`, and its teacher before it. Its place, or -1. */
+static int place(ecg_plan *p, const ecg_study_task *t, const char *id, const char *title, ecg_stage_kind kind, int from, const ecg_config *asked, ecg_err *err)
+{
+    ecg_config c = *asked;
+    int teacher = -1;
+    drop_pulls(&c, p, kind, from);
+    const ecg_cfg_tuning *x = kind == ECG_KIND_LABS ? &c.labs : &c.finetune;
+    const bool tuned = kind == ECG_KIND_DIAGNOSES || kind == ECG_KIND_LABS;
+    if (tuned && (x->distill > 0 || x->distill_hidden > 0) &&
+        (teacher = need(p, t, kind == ECG_KIND_LABS ? "multi_labs/labs" : "multi/diagnoses", err)) < 0)
+        return -1;
+    append(p, id, title, kind, from, &c)->teacher = teacher;
+    return p->stages - 1;
+}
+
 /* The stage and those it begins with; its place, or -1 with err set. A setting that cannot be leaves the stage out and says why. */
 static int need(ecg_plan *p, const ecg_study_task *t, const char *id, ecg_err *err)
 {
     int at = ecg_plan_find(p, id), k = 0, from = -1;
-    char said[64];
+    char said[128];
     ecg_err why = {0};
     if (at >= 0)
         return at;
@@ -325,11 +391,14 @@ static int need(ecg_plan *p, const ecg_study_task *t, const char *id, ecg_err *e
     if (s->released && released_recipe(&c, err))
         return -1;
     const bool impossible = s->change && change(&c, said, s->change, &why);
-    ecg_plan_stage *x = append(p, s->id, s->title, s->kind, from, &c);
-    x->probe = s->probe;
+    if (strncmp(id, "shuffled/", 9) == 0) /* a teacher has seen the right pairs */
+        c.finetune.distill = c.finetune.distill_hidden = 0;
+    if ((at = place(p, t, s->id, s->title, s->kind, from, &c, err)) < 0)
+        return -1;
+    p->stage[at].probe = s->probe;
     if (impossible)
-        leave_out(x, why.msg);
-    return p->stages - 1;
+        leave_out(&p->stage[at], why.msg);
+    return at;
 }
 
 /* ---- ablations ---------------------------------------------------------------------------------------------------------- */
@@ -353,7 +422,7 @@ static const char *spared(ecg_err *room, ecg_config *c, ecg_plan_ablation *a, in
     return NULL;
 }
 
-static ecg_status add_line(ecg_plan *p, const ecg_study_task *t, int k, ecg_err *err)
+static ecg_status add_line(ecg_plan *p, const ecg_study_task *t, int k, bool asked, ecg_err *err)
 {
     ecg_plan_ablation *a = &p->ablation[p->ablations++];
     ecg_config c = *t->config;
@@ -363,10 +432,11 @@ static ecg_status add_line(ecg_plan *p, const ecg_study_task *t, int k, ecg_err 
     snprintf(a->name, sizeof a->name, "%s", lines[k].name);
     snprintf(a->group, sizeof a->group, "%s", lines[k].group);
     snprintf(a->title, sizeof a->title, "%s", lines[k].title);
+    snprintf(a->id, sizeof a->id, "ablation-%s/diagnoses", lines[k].name);
     const char *why = spared(&room, &c, a, k);
-    if (why) {
-        a->state = ECG_STATE_LEFT_OUT;
-        snprintf(a->why, sizeof a->why, "%.150s", why);
+    if (why || !asked) {
+        a->state = asked ? ECG_STATE_LEFT_OUT : ECG_STATE_NOT_ASKED;
+        snprintf(a->why, sizeof a->why, "%.150s", asked ? why : "");
         return ECG_OK;
     }
     int from = need(p, t, "ours/pretrain", err);
@@ -375,14 +445,13 @@ static ecg_status add_line(ecg_plan *p, const ecg_study_task *t, int k, ecg_err 
     if (lines[k].mode == AGAIN_PRETRAIN) {
         snprintf(id, sizeof id, "ablation-%s/pretrain", lines[k].name);
         snprintf(title, sizeof title, "%.60s: stage 1", lines[k].title);
-        append(p, id, title, ECG_KIND_PRETRAIN, -1, &c);
-        from = p->stages - 1;
+        from = place(p, t, id, title, ECG_KIND_PRETRAIN, -1, &c, err);
     } else if (lines[k].mode == AGAIN_LABS_FIRST && (from = need(p, t, "ours/labs_branched", err)) < 0) {
         return err->status;
     }
-    snprintf(id, sizeof id, "ablation-%s/diagnoses", lines[k].name);
-    append(p, id, lines[k].title, ECG_KIND_DIAGNOSES, from, &c)->probe = true;
-    a->stage = p->stages - 1;
+    if ((a->stage = place(p, t, a->id, lines[k].title, ECG_KIND_DIAGNOSES, from, &c, err)) < 0)
+        return err->status;
+    p->stage[a->stage].probe = true;
     return ECG_OK;
 }
 
@@ -395,8 +464,7 @@ static ecg_status add_ablations(ecg_plan *p, const ecg_study_task *t, ecg_err *e
     }
     ecg_status st = check_words(t->ablate, names, 2 * LINES + 1, "ablation", ecg_study_ablation_groups(), err);
     for (int k = 0; k < LINES && !st; k++)
-        if (named(t->ablate, "all") || named(t->ablate, lines[k].name) || named(t->ablate, lines[k].group))
-            st = add_line(p, t, k, err);
+        st = add_line(p, t, k, named(t->ablate, "all") || named(t->ablate, lines[k].name) || named(t->ablate, lines[k].group), err);
     return st;
 }
 
@@ -442,8 +510,11 @@ static void find_gaps(ecg_plan *p, const ecg_cohort *c)
             why = dx ? missing_columns(c, &s->config, "finetune.tabular") : "the cohort has no diagnosis labels";
         else if (s->kind == ECG_KIND_LABS)
             why = labs ? missing_columns(c, &s->config, "labs.tabular") : "the cohort has no laboratory labels";
+        const ecg_plan_stage *teacher = s->teacher >= 0 ? &p->stage[s->teacher] : NULL;
         if (!why && from && from->state == ECG_STATE_LEFT_OUT)
             why = from->why;
+        if (!why && teacher && teacher->state == ECG_STATE_LEFT_OUT)
+            why = teacher->why;
         if (why) /* what the cohort lacks says more than a setting */
             leave_out(s, why);
     }

@@ -39,7 +39,7 @@ int ecg_pairs_of_table(const ecg_pair_info **pairs);
 typedef struct {
     char id[64], title[80];  /* "ours/pretrain": the folder below that of the unit */
     ecg_stage_kind kind;
-    int from;                /* stage before it; -1: none */
+    int from, teacher;       /* stage before it, stage it learns from (distillation); -1: none */
     bool probe;
     ecg_config config;       /* train.seed is that of the first seed */
     ecg_stage_state state;   /* LEFT_OUT: why */
@@ -47,8 +47,9 @@ typedef struct {
 } ecg_plan_stage;
 
 typedef struct {
-    char name[32], group[16], title[80], change[64];
-    int stage;      /* the stage whose diagnoses count; -1: left out */
+    char name[32], group[16], title[80], change[128];
+    char id[64];    /* of the stage whose diagnoses count */
+    int stage;      /* its place; -1: left out or not asked */
     ecg_stage_state state;
     char why[160];
 } ecg_plan_ablation;
