@@ -43,6 +43,11 @@ void ecg_html_text(ecg_text *to, const char *s)
 
 void ecg_html_begin(ecg_text *to, const char *kind, const char *title, bool synthetic)
 {
+    ecg_html_begin_with(to, kind, title, synthetic, "");
+}
+
+void ecg_html_begin_with(ecg_text *to, const char *kind, const char *title, bool synthetic, const char *more)
+{
     ecg_text_puts(to, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n"
                       "<meta name=\"referrer\" content=\"no-referrer\">\n<title>");
     ecg_html_text(to, title);
@@ -50,6 +55,7 @@ void ecg_html_begin(ecg_text *to, const char *kind, const char *title, bool synt
     ecg_html_text(to, kind);
     ecg_text_puts(to, " - ecgraft</title>\n<style>\n");
     ecg_text_puts(to, style);
+    ecg_text_puts(to, more);
     ecg_text_puts(to, "</style>\n</head>\n<body>\n<header>\n<p class=\"kind\">ecgraft &#183; ");
     ecg_html_text(to, kind);
     ecg_text_puts(to, "</p>\n<h1>");

@@ -8,6 +8,7 @@
 
 /* Head, style and the page's head: kind ("Cohort") above the title. synthetic: the banner that nobody described here ever lived. */
 void ecg_html_begin(ecg_text *to, const char *kind, const char *title, bool synthetic);
+void ecg_html_begin_with(ecg_text *to, const char *kind, const char *title, bool synthetic, const char *more); /* with more style, not escaped */
 void ecg_html_end(ecg_text *to);
 
 void ecg_html_text(ecg_text *to, const char *s);      /* escaped, fit for text and for attributes */

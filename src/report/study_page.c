@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT
+ * study_page.c: the report of a study, section by section in the order a reviewer asks: what was found, the table, how sure, is it real, where
+ * does it come from, who was in, how was it made. */
+#include "report/study_page.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "report/html.h"
+#include "report/study_parts.h"
+
+/* On top of the style of all pages. Lines are drawn and not painted as grounds: printers leave those out. */
+static const char style[] =
+    ".badge{font-size:.7rem;font-weight:400;color:var(--muted);border:1px solid var(--line);border-radius:.6rem;padding:.05rem .5rem;vertical-align:.15em;white-space:nowrap}\n"
+    "a{color:var(--bar)}nav ul{list-style:none;margin:1rem 0 0;padding:0;display:flex;flex-wrap:wrap;gap:.2rem 1.1rem;font-size:.9rem}nav a{padding:.2rem 0;display:inline-block}\n"
+    ".verdict{margin:.6rem 0;padding:0;list-style:none}.verdict li{padding:.45rem 0 .45rem .9rem;border-left:.25rem solid var(--line);margin:.35rem 0}\n"
+    ".verdict li.key{border-left-color:var(--bar);font-size:1.05rem}.verdict b{font-weight:600;display:block;font-size:.82rem;color:var(--muted)}\n"
+    "tr.ours th,tr.ours td{font-weight:600}tr.ours .ci{font-weight:400}.ci{color:var(--muted)}.state{color:var(--muted);font-style:italic}\n"
+    ".state small,td.n small{display:block;white-space:normal;min-width:0!important;color:var(--muted);font-style:normal;max-width:18rem;margin-left:auto}.change{display:block;color:var(--muted)}\n"
+    "th,td,dd,li,p,figcaption{overflow-wrap:anywhere}th.n,td.n{overflow-wrap:normal}.code{font-family:ui-monospace,\"DejaVu Sans Mono\",monospace;font-size:.9em}\n"
+    ".forest td,.forest tbody th{padding-top:.38rem;padding-bottom:.38rem}.forest th.f{position:relative;height:3.4rem;text-align:center;vertical-align:top}\n"
+    ".forest .f{position:relative;padding:0;min-width:13rem;width:36%}.f>svg{position:absolute;left:0;top:0;width:100%;height:100%;overflow:visible}td.f2{height:2.5rem}td.f1{height:1.9rem}\n"
+    ".f text{fill:var(--muted);font-size:11px;font-weight:400;text-anchor:middle}.f .tick{stroke:var(--muted);stroke-width:1}line.tick{stroke:var(--muted)}.ref{stroke:var(--muted);stroke-width:1;stroke-dasharray:3 3}\n"
+    ".sa{stroke:var(--bar);stroke-width:1.8}.sb{stroke:var(--bar2);stroke-width:1.8}.sc{stroke:var(--muted);stroke-width:1.8}.open{fill:var(--ground);stroke:var(--text);stroke-width:1.4}\n"
+    "line.tick{stroke-dasharray:none}.keys .entry{display:inline-block;margin-right:1rem}.keys .key{width:1em;height:1em;vertical-align:-.1em}\n"
+    ".panels{display:grid;grid-template-columns:repeat(auto-fill,minmax(17.5rem,1fr));gap:.4rem 1.4rem}.panel{margin:.4rem 0}.panel figcaption{font-size:.85rem;color:var(--text)}\n"
+    ".panel svg{max-width:26rem}figure.panel text{font-size:3.3px}.grid path{stroke:var(--line);stroke-width:.25}.tick path{stroke:var(--muted);stroke-width:.3}.panel .ref path{stroke:var(--muted);"
+    "stroke-width:.3;stroke-dasharray:1.2 1.2;fill:none}.line path{fill:none;stroke-width:.6;stroke-linejoin:round;stroke-linecap:round}.la path{stroke:var(--bar)}.lb path{stroke:var(--bar2);"
+    "stroke-dasharray:2.2 1.1}.lc path{stroke:var(--text);stroke-dasharray:.6 1.2}.ld path{stroke:var(--muted);stroke-width:.35}\n"
+    ".card{display:grid;grid-template-columns:minmax(7rem,max-content) 1fr;gap:.45rem 1.2rem;margin:.8rem 0}.card dt{color:var(--muted)}.card dd{margin:0}.card dd p,.card ul{margin:0;padding-left:0}"
+    ".card ul{padding-left:1.1rem}\n"
+    "@media(max-width:40rem){.card{grid-template-columns:1fr;gap:.1rem}.card dd{margin-bottom:.6rem}.narrow{display:table-cell}.wide table{min-width:34rem}.wide table.forest{min-width:44rem}"
+    "figure.panel text{font-size:3.3px}td.n small{display:block}.panels{grid-template-columns:1fr}}\n"
+    "@page{@bottom-left{content:\"" ECG_STATEMENT "\";font:8pt sans-serif;color:#56606b}@bottom-right{content:counter(page) \" / \" counter(pages);font:8pt sans-serif;color:#56606b}}\n"
+    "@media print{nav{display:none}h2,h3,caption,.keys{break-after:avoid}thead{break-after:avoid}table{font-size:8.2pt}th,td{padding-right:.4rem}.n{padding-right:.4rem;padding-left:.2rem}"
+    ".forest .f{min-width:0;width:30%}.panels{grid-template-columns:1fr 1fr}.panel{break-inside:avoid}.verdict li,.card dd,.card dt{break-inside:avoid}a{color:inherit;text-decoration:none}"
+    ".f text{font-size:9px}details:not([open])>summary{font-style:italic}}\n";
+
+static void put_contents(ecg_text *to)
+{
+    static const char *const links[][2] = {{"found", "What was found"}, {"table1", "Table 1"}, {"differences", "Differences"}, {"controls", "Controls"}, {"curves", "Learning curves"},
+                                           {"labels", "Label by label"}, {"calibration", "Calibration"}, {"subgroups", "Subgroups"}, {"forgetting", "What is forgotten"},
+                                           {"ablations", "Ablations"}, {"cohorts", "Who is in"}, {"card", "Model card"}, {"tripod", "TRIPOD+AI"}, {"making", "How it was made"}};
+    ecg_text_puts(to, "<nav aria-label=\"Contents\"><ul>\n");
+    for (size_t i = 0; i < sizeof links / sizeof *links; i++)
+        ecg_text_printf(to, "<li><a href=\"#%s\">%s</a></li>\n", links[i][0], links[i][1]);
+    ecg_text_puts(to, "</ul></nav>\n");
+}
+
+static void put_found(ecg_text *to, const ecg_study_view *v)
+{
+    size_t i;
+    json_t *x;
+    ecg_put_section(to, v, "found", "What was found");
+    ecg_text_puts(to, "<ul class=\"verdict\">\n");
+    json_array_foreach(v->verdict, i, x)
+    {
+        const char *about = ecg_study_text(x, "about");
+        const bool key = !strcmp(about, "ours against signal only") || !strcmp(about, "shuffled pairs") || !strcmp(about, "completeness");
+        ecg_text_puts(to, key ? "<li class=\"key\"><b>" : "<li><b>");
+        ecg_html_text(to, about);
+        ecg_text_puts(to, "</b> ");
+        ecg_put_words(to, ecg_study_text(x, "text"));
+        ecg_text_puts(to, "</li>\n");
+    }
+    ecg_text_puts(to, "</ul>\n<p class=\"small muted\">These sentences are made by rule from the figures below: a difference counts as above or below zero only if its whole 95 % interval "
+                      "does.</p>\n</section>\n");
+}
+
+static ecg_status make_page(ecg_text *page, ecg_study_view *v, ecg_err *err)
+{
+    ecg_html_begin_with(page, "Study", "Table 1: what the table taught the ECG", v->synthetic, style);
+    put_contents(page);
+    put_found(page, v);
+    ecg_put_table_1(page, v);
+    ecg_put_differences(page, v);
+    ecg_put_controls(page, v);
+    ecg_put_curves(page, v);
+    ecg_status st = ecg_put_labels(page, v, err);
+    st = st ? st : ecg_put_calibration(page, v, err);
+    if (st)
+        return st;
+    ecg_put_forgetting(page, v);
+    ecg_put_ablations(page, v);
+    ecg_put_cohorts(page, v);
+    ecg_put_card(page, v);
+    ecg_put_tripod(page, v);
+    ecg_put_making(page, v);
+    ecg_html_end(page);
+    return page->failed ? ecg_fail(err, ECG_ENOMEM, "no memory for the page") : ECG_OK;
+}
+
+static ecg_status write(const ecg_study_view *v, const char *name, const char *bytes, size_t len, ecg_err *err)
+{
+    char path[600];
+    const ecg_status st = ecg_join(path, sizeof path, v->folder, name, err);
+    return st ? st : ecg_file_write_whole(path, bytes, len, err);
+}
+
+static ecg_status write_all(ecg_study_view *v, ecg_err *err)
+{
+    ecg_text page = {0}, markdown = {0};
+    char *json = NULL;
+    ecg_status st = make_page(&page, v, err);
+    if (!st) {
+        ecg_study_markdown(&markdown, v);
+        json_t *j = ecg_study_json(v);
+        json = j ? json_dumps(j, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
+        json_decref(j);
+        if (!json || markdown.failed)
+            st = ecg_fail(err, ECG_ENOMEM, "no memory for the report");
+    }
+    st = st ? st : write(v, "report.html", page.at, page.len, err);
+    st = st ? st : write(v, "report.md", markdown.at, markdown.len, err);
+    st = st ? st : write(v, "report.json", json, strlen(json), err);
+    free(json);
+    ecg_text_clear(&page);
+    ecg_text_clear(&markdown);
+    return st;
+}
+
+ecg_status ecg_study_report(const char *folder, ecg_err *err)
+{
+    ecg_study_view v;
+    ecg_status st = ecg_study_read(&v, folder, err);
+    if (st)
+        return st;
+    st = ecg_study_judge(&v, err);
+    st = st ? st : write_all(&v, err);
+    ecg_study_view_clear(&v);
+    return st;
+}
