@@ -65,7 +65,7 @@ int ecg_conformal_set(const ecg_certainty *c, double alpha);
 /* ---- the pieces, for tests and reports ---------------------------------------------------------------------------------------- */
 
 /* Isotonic regression by pooling adjacent violators: fitted[i] for weights w and means y, in order. Entries of weight 0 take the value before them
- * (the first: the one behind). room (n) ints. */
+ * (the first: the one behind). room (n) ints; n <= ECG_CELLS + 1. */
 void ecg_isotonic(double *fitted, const double *y, const double *w, int n, int *room);
 /* Maximum likelihood with Platt's targets (n1 + 1) / (n1 + 2) and 1 / (n0 + 2); a falling or undefined slope is 0. */
 void ecg_platt(double *slope, double *offset, const double *x, const int8_t *y, int64_t n, int64_t stride);
