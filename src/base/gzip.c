@@ -216,7 +216,9 @@ size_t ecg_gzip_step(ecg_gzip *z, const uint8_t **in, size_t *in_len, bool last,
     z->s.next_out = out;
     z->s.avail_out = take;
     z->ended = deflate(&z->s, last && give == *in_len ? Z_FINISH : Z_NO_FLUSH) == Z_STREAM_END;
-    *in += give - z->s.avail_in;
-    *in_len -= give - z->s.avail_in;
+    const unsigned taken = give - z->s.avail_in;
+    if (taken) /* at the end there may be nothing to take from: NULL */
+        *in += taken;
+    *in_len -= taken;
     return take - z->s.avail_out;
 }
