@@ -169,7 +169,7 @@ static void name_units(study *s)
     }
 }
 
-static ecg_status open_study(study *s, const ecg_study_task *t, ecg_err *err)
+ecg_status ecg_book_open_study(study *s, const ecg_study_task *t, ecg_err *err)
 {
     const size_t n = (size_t)t->cohorts;
     *s = (study){.task = t, .lock = -1, .units = t->cohorts * t->seeds, .began = ecg_clock()};
@@ -191,7 +191,7 @@ static ecg_status open_study(study *s, const ecg_study_task *t, ecg_err *err)
     return st;
 }
 
-static void close_study(study *s)
+void ecg_book_close_study(study *s)
 {
     for (int i = 0; i < s->open; i++) {
         ecg_plan_clear(&s->plan[i]);
@@ -270,13 +270,13 @@ ecg_status ecg_study_run(ecg_study_outcome *out, const ecg_study_task *t, ecg_er
     study s;
     ecg_err local = {0};
     *out = (ecg_study_outcome){0};
-    ecg_status st = open_study(&s, t, err ? err : &local);
+    ecg_status st = ecg_book_open_study(&s, t, err ? err : &local);
     for (int i = 0; i < s.open; i++)
         out->synthetic |= s.cohort[i].synthetic;
     if (!st)
         st = run_all(&s, err ? err : &local);
     if (s.book)
         count_states(out, &s);
-    close_study(&s);
+    ecg_book_close_study(&s);
     return st;
 }

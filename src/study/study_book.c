@@ -213,6 +213,32 @@ static void settle_folders(study *s)
     }
 }
 
+/* The book where there is one: that of this study, or refused. */
+static ecg_status read_book(study *s, const char *path, ecg_err *err)
+{
+    const ecg_status st = ecg_json_load(&s->book, path, err);
+    if (st)
+        return st;
+    const char *schema = json_string_value(json_object_get(s->book, "schema"));
+    if (!schema || strcmp(schema, SCHEMA))
+        return ecg_fail_at(err, ECG_EDATA, path, 0, 0, "not the memory of a study");
+    return same_study(s, s->book, path, err);
+}
+
+ecg_status ecg_book_peek(study *s, ecg_err *err)
+{
+    char path[512];
+    ecg_status st = ecg_join(path, sizeof path, s->task->folder, "study.json", err);
+    if (!st && *s->task->folder && ecg_is_file(path))
+        st = read_book(s, path, err);
+    if (st)
+        return st;
+    if (!s->book)
+        s->book = json_object();
+    settle_folders(s);
+    return ECG_OK;
+}
+
 ecg_status ecg_book_open(study *s, ecg_err *err)
 {
     char path[512];
@@ -220,12 +246,7 @@ ecg_status ecg_book_open(study *s, ecg_err *err)
     if (st || (st = ecg_join(path, sizeof path, s->task->folder, "study.json", err)))
         return st;
     if (ecg_is_file(path)) {
-        if ((st = ecg_json_load(&s->book, path, err)))
-            return st;
-        const char *schema = json_string_value(json_object_get(s->book, "schema"));
-        if (!schema || strcmp(schema, SCHEMA))
-            return ecg_fail_at(err, ECG_EDATA, path, 0, 0, "not the memory of a study");
-        if ((st = same_study(s, s->book, path, err)))
+        if ((st = read_book(s, path, err)))
             return st;
     } else if (ecg_holds_files(s->task->folder, 1)) {
         return ecg_fail_at(err, ECG_EARG, s->task->folder, 0, 0, "the folder is not empty and holds no study");

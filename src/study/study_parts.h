@@ -47,8 +47,9 @@ typedef struct {
 /* ---- study_book.c: study.json ---- */
 
 /* Takes the folder: a new one, or one whose study.json tells of the same cohorts, seeds' key, roles, label set and settings (ECG_EARG: what
- * differs). dry: nothing is read or written. */
+ * differs). */
 ecg_status ecg_book_open(study *s, ecg_err *err);
+ecg_status ecg_book_peek(study *s, ecg_err *err); /* what is there, without taking or writing anything */
 ecg_status ecg_book_save(const study *s, ecg_err *err);
 void ecg_book_end(study *s, const char *end); /* of this session: "done", "interrupted", "failed" */
 /* Entries; made where there are none. Borrowed. */
@@ -67,13 +68,17 @@ ecg_status ecg_book_stage(study *s, int unit, int stage, ecg_err *err);
 /* Crops through the encoder until the stage is done, forward and backward counted as three; 0: done. */
 double ecg_book_work(const study *s, int unit, int stage);
 
+typedef struct { int64_t rows, batch, epochs, steps; } study_course; /* of a training; all 0: nothing trains */
+study_course ecg_book_course(const study *s, int cohort, const ecg_plan_stage *p);
+bool ecg_book_shared(const study *s, int cohort, const ecg_plan_stage *p); /* the encoder serves, a head alone trains */
+
 /* ---- study_pair.c ---- */
 
 /* Stage a minus stage b on the same test records and resamples, into the book where it is not there. */
 ecg_status ecg_book_compare(study *s, int unit, int task, const char *a, const char *b, ecg_err *err);
 ecg_status ecg_book_compare_all(study *s, int unit, ecg_err *err);
 
-/* ---- study_rows.c, study_sections.c, study_tables.c, study_results.c ---- */
+/* ---- study_rows.c, study_sections.c, study_csv.c, study_results.c ---- */
 
 typedef struct { double value, lo, hi; } study_figure; /* NAN: none */
 typedef struct { double value, lo, hi, spread; const char *interval; } study_mean; /* interval NULL: none */
@@ -102,5 +107,9 @@ ecg_status ecg_book_tables(const study *s, ecg_err *err);
 /* What a cohort is, for results.json. */
 ecg_status ecg_book_cohort_facts(json_t **out, const study *s, int cohort, ecg_err *err);
 ecg_status ecg_book_results(const study *s, ecg_err *err);
+
+/* ---- study.c ---- */
+ecg_status ecg_book_open_study(study *s, const ecg_study_task *t, ecg_err *err); /* cohorts, plans, units; no book yet */
+void ecg_book_close_study(study *s);
 
 #endif

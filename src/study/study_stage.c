@@ -379,24 +379,39 @@ ecg_status ecg_book_stage(study *s, int unit, int stage, ecg_err *err)
 
 /* ---- how much work ------------------------------------------------------------------------------------------------------ */
 
-static double training_crops(const study *s, int cohort, const ecg_plan_stage *p)
+bool ecg_book_shared(const study *s, int cohort, const ecg_plan_stage *p)
 {
-    const ecg_loader *l = &s->loader[cohort];
+    return p->kind == ECG_KIND_LABS && p->from >= 0 && s->plan[cohort].stage[p->from].kind == ECG_KIND_DIAGNOSES;
+}
+
+study_course ecg_book_course(const study *s, int cohort, const ecg_plan_stage *p)
+{
     const study_counts *n = &s->counts[cohort];
     const ecg_config *c = &p->config;
     const ecg_cfg_tuning *t = p->kind == ECG_KIND_LABS ? &c->labs : &c->finetune;
-    const ecg_plan_stage *from = p->from >= 0 ? &s->plan[cohort].stage[p->from] : NULL;
-    const bool stage1 = p->kind == ECG_KIND_PRETRAIN, shared = p->kind == ECG_KIND_LABS && from && from->kind == ECG_KIND_DIAGNOSES;
-    const int64_t rows = stage1 || p->teacher >= 0     ? l->role[ECG_TRAIN].n
-                         : p->kind == ECG_KIND_LABS    ? n->lab
-                         : c->train.labelled > 0       ? n->seen
-                                                       : n->diagnosed;
-    if (p->kind == ECG_KIND_RANDOM || rows < 1)
-        return 0;
-    const int64_t asked = stage1 ? c->pretrain.batch : t->batch, batch = rows < asked ? rows : asked;
-    const int64_t epochs = stage1 ? ecg_train_epochs(c->pretrain.epochs, c->pretrain.updates, rows, batch) : ecg_train_epochs(t->epochs, t->updates, rows, batch);
-    const double crops = (double)(l->cohort->contract.samples / l->crop), selection = (double)l->half[ECG_HALF_A].n * (stage1 ? 1 : crops);
-    return (double)epochs * ((shared ? 1 : 3) * (double)(rows / batch * batch) + selection) * (p->teacher >= 0 ? 1.3 : 1);
+    const bool stage1 = p->kind == ECG_KIND_PRETRAIN;
+    study_course out = {0};
+    out.rows = stage1 || p->teacher >= 0  ? s->loader[cohort].role[ECG_TRAIN].n
+               : p->kind == ECG_KIND_LABS ? n->lab
+               : c->train.labelled > 0    ? n->seen
+                                          : n->diagnosed;
+    if (p->kind == ECG_KIND_RANDOM || out.rows < 1)
+        return (study_course){0};
+    const int64_t asked = stage1 ? c->pretrain.batch : t->batch;
+    out.batch = out.rows < asked ? out.rows : asked;
+    out.epochs = stage1 ? ecg_train_epochs(c->pretrain.epochs, c->pretrain.updates, out.rows, out.batch)
+                        : ecg_train_epochs(t->epochs, t->updates, out.rows, out.batch);
+    out.steps = out.epochs * (out.rows / out.batch);
+    return out;
+}
+
+static double training_crops(const study *s, int cohort, const ecg_plan_stage *p)
+{
+    const ecg_loader *l = &s->loader[cohort];
+    const study_course c = ecg_book_course(s, cohort, p);
+    const double crops = p->kind == ECG_KIND_PRETRAIN ? 1 : (double)(l->cohort->contract.samples / l->crop);
+    const double trained_on = (ecg_book_shared(s, cohort, p) ? 1 : 3) * (double)(c.steps * c.batch), selection = (double)(c.epochs * l->half[ECG_HALF_A].n) * crops;
+    return (trained_on + selection) * (p->teacher >= 0 ? 1.3 : 1);
 }
 
 double ecg_book_work(const study *s, int unit, int stage)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * study_tables.c: labels.csv and forgetting.csv: the tables of all stages as one, with the row and unit in front. */
+ * study_csv.c: labels.csv and forgetting.csv: the tables of all stages as one, with the row and unit in front. */
 #include <string.h>
 
 #include "base/csv.h"
