@@ -10,10 +10,10 @@
 
 #include "report/svg.h"
 
-enum { MM = ECG_SVG_MM, GRID = 5 * MM, SECONDS = 10 };
+enum { MM = ECG_SVG_MM, GRID = 5 * MM };
 
 const char *const ecg_layout_names[ECG_LAYOUTS] = {"3x4", "6x2", "12x1", "cabrera"};
-const ecg_plot_options ecg_plot_usual = {.layout = ECG_LAYOUT_3X4, .speed_mm_per_s = 25, .gain_mm_per_mv = 10, .rhythm = ECG_RHYTHM_USUAL};
+const ecg_plot_options ecg_plot_usual = {.layout = ECG_LAYOUT_3X4, .speed_mm_per_s = 25, .gain_mm_per_mv = 10, .seconds = 10, .rhythm = ECG_RHYTHM_USUAL};
 
 /* Leads go down a column, then on to the next. */
 #define CHEST ECG_V1, ECG_V2, ECG_V3, ECG_V4, ECG_V5, ECG_V6
@@ -21,14 +21,15 @@ const ecg_plot_options ecg_plot_usual = {.layout = ECG_LAYOUT_3X4, .speed_mm_per
 static const struct {
     int rows, columns, rhythm;
     int row_mm[3]; /* from one row to the next at 5, 10 and 20 mm/mV: multiples of 5, so that every level stands on a bold line */
+    int panel_mm[3]; /* the same in a panel */
     bool minus_avr;
     int lead[ECG_LEADS];
 } layouts[ECG_LAYOUTS] = {
-    [ECG_LAYOUT_3X4] = {3, 4, ECG_II, {20, 30, 50}, false, {STANDARD}},
-    [ECG_LAYOUT_6X2] = {6, 2, ECG_RHYTHM_NONE, {15, 25, 40}, false, {STANDARD}},
-    [ECG_LAYOUT_12X1] = {12, 1, ECG_RHYTHM_NONE, {10, 15, 25}, false, {STANDARD}},
+    [ECG_LAYOUT_3X4] = {3, 4, ECG_II, {20, 30, 50}, {15, 25, 40}, false, {STANDARD}},
+    [ECG_LAYOUT_6X2] = {6, 2, ECG_RHYTHM_NONE, {15, 25, 40}, {15, 20, 35}, false, {STANDARD}},
+    [ECG_LAYOUT_12X1] = {12, 1, ECG_RHYTHM_NONE, {10, 15, 25}, {5, 10, 20}, false, {STANDARD}},
     /* Kligfield et al., Circulation 2007;115:1306: the frontal plane in the order of its angles, -30, 0, 30, 60, 90, 120 degrees */
-    [ECG_LAYOUT_CABRERA] = {6, 2, ECG_RHYTHM_NONE, {15, 25, 40}, true, {ECG_AVL, ECG_I, ECG_AVR, ECG_II, ECG_AVF, ECG_III, CHEST}},
+    [ECG_LAYOUT_CABRERA] = {6, 2, ECG_RHYTHM_NONE, {15, 25, 40}, {15, 20, 35}, true, {ECG_AVL, ECG_I, ECG_AVR, ECG_II, ECG_AVF, ECG_III, CHEST}},
 };
 
 typedef struct {
@@ -46,6 +47,7 @@ typedef struct {
     double middle_mv[ECG_LEADS]; /* what the middle line stands for, 0 for almost all */
     strip strip[ECG_LEADS + 1];
     int strips, rows, row;      /* row: distance of two */
+    int gain;                   /* mm/mV that is drawn */
     int left, right, top, bottom; /* the paper */
     int time0;                  /* x of time 0 */
     unsigned beyond;            /* leads that leave the paper */
@@ -105,7 +107,7 @@ static void plan_strips(page *p)
 static int height(const page *p, const strip *s, int64_t t)
 {
     const double mv = (double)p->mv[s->lead * p->rec->samples + t] - p->middle_mv[s->lead];
-    return (int)lround(fmax(-1e6, fmin(1e6, (s->minus ? -mv : mv) * p->o->gain_mm_per_mv * MM)));
+    return (int)lround(fmax(-1e6, fmin(1e6, (s->minus ? -mv : mv) * p->gain * MM)));
 }
 
 static int up_to_grid(int length)
@@ -118,13 +120,15 @@ static int between(int x, int low, int high)
     return x < low ? low : x > high ? high : x;
 }
 
-/* The paper holds every row and as much of what leaves the first and the last row as 30 mm on either side can. */
-static void plan_paper(page *p)
+/* The paper holds every row and as much of what leaves the first and the last row as 30 mm on either side can, 20 and 5 in a panel.
+ * False: something does not find room there. */
+static bool plan_paper(page *p, int gain)
 {
-    const int gain = p->o->gain_mm_per_mv, speed = p->o->speed_mm_per_s, grow = 30 * MM;
+    const int speed = p->o->speed_mm_per_s, grow = (p->o->panel ? 20 : 30) * MM, grow_below = (p->o->panel ? 5 : 30) * MM;
     const int above = gain * MM + GRID, below = 2 * GRID;
     int highest = 0, lowest = 0;
-    p->row = layouts[p->o->layout].row_mm[gain / 10] * MM;
+    p->gain = gain;
+    p->row = (p->o->panel ? layouts[p->o->layout].panel_mm : layouts[p->o->layout].row_mm)[gain / 10] * MM;
     for (int i = 0; i < p->strips; i++) {
         const strip *s = &p->strip[i];
         for (int64_t t = s->from; t < s->to; t++) {
@@ -135,14 +139,15 @@ static void plan_paper(page *p)
             lowest = down > lowest ? down : lowest;
         }
     }
-    p->left = 5 * MM;
+    p->left = p->o->panel ? 0 : 5 * MM;
     p->time0 = p->left + 2 * GRID + speed * MM / 5; /* a square on either side of 200 ms of pulse: it starts on a bold line */
-    p->right = p->time0 + SECONDS * speed * MM + GRID;
-    p->top = 13 * MM;
+    p->right = p->time0 + p->o->seconds * speed * MM + GRID;
+    p->top = p->o->panel ? 0 : 13 * MM;
     const int first = p->top + between(up_to_grid(highest + MM), above, above + grow);
     for (int i = 0; i < p->strips; i++)
         p->strip[i].level = first + p->strip[i].row * p->row;
-    p->bottom = first + (p->rows - 1) * p->row + between(up_to_grid(lowest + MM), below, below + grow);
+    p->bottom = first + (p->rows - 1) * p->row + between(up_to_grid(lowest + MM), below, below + grow_below);
+    return highest <= above + grow && lowest <= below + grow_below;
 }
 
 /* ---- draw ----------------------------------------------------------------------------------------------------------------------- */
@@ -182,8 +187,8 @@ static void draw_pulses(ecg_text *to, const page *p)
         const int y = p->strip[0].level + r * p->row, rise = p->left + GRID, fall = rise + p->o->speed_mm_per_s * MM / 5;
         ecg_svg_move(&path, rise - GRID / 2, y);
         ecg_svg_line(&path, rise, y);
-        ecg_svg_line(&path, rise, y - p->o->gain_mm_per_mv * MM);
-        ecg_svg_line(&path, fall, y - p->o->gain_mm_per_mv * MM);
+        ecg_svg_line(&path, rise, y - p->gain * MM);
+        ecg_svg_line(&path, fall, y - p->gain * MM);
         ecg_svg_line(&path, fall, y);
         ecg_svg_line(&path, fall + GRID / 2, y);
     }
@@ -313,8 +318,8 @@ static void draw_names(ecg_text *to, const page *p)
     for (int i = 0; i < p->strips; i++) {
         const strip *s = &p->strip[i];
         snprintf(name, sizeof name, "%s%s", s->minus ? "\xe2\x88\x92" : "", ecg_lead_names[s->lead]); /* a true minus sign */
-        if (p->row < 2 * p->o->gain_mm_per_mv * MM) /* narrow rows: above the pulse, where no trace crosses it */
-            ecg_svg_text(to, p->left + GRID / 2, s->level - p->o->gain_mm_per_mv * MM - MM, name);
+        if (layouts[p->o->layout].columns == 1) /* narrow rows: above the pulse, where no trace crosses it */
+            ecg_svg_text(to, p->left + GRID / 2, s->level - p->gain * MM - MM, name);
         else
             ecg_svg_text(to, x_of(p, s->from) + MM, s->level - p->row / 3, name);
     }
@@ -349,7 +354,7 @@ static void draw_head(ecg_text *to, const page *p, const ecg_record *whole)
     int n = snprintf(line, sizeof line, "%s%s%s%s", titled ? name : "", titled ? ", " : "", whole->when, whole->when[0] ? ", " : "");
     n += snprintf(line + n, sizeof line - (size_t)n, "%.4g s", (double)whole->samples / whole->rate_hz);
     if (p->rec->samples < whole->samples)
-        n += snprintf(line + n, sizeof line - (size_t)n, ", of which the first %d s are drawn", SECONDS);
+        n += snprintf(line + n, sizeof line - (size_t)n, ", of which the first %d s are drawn", p->o->seconds);
     snprintf(line + n, sizeof line - (size_t)n, ", sampled at %.6g Hz", whole->rate_hz);
     ecg_svg_text(to, p->left, 11 * MM, line);
     ecg_text_puts(to, "</g>\n");
@@ -382,7 +387,7 @@ static int notes(ecg_text *to, const page *p, int y)
     ecg_quality q;
     ecg_text line = {0};
     ecg_record_quality(&q, p->rec);
-    if (q.note[0])
+    if (q.note[0] && !p->o->panel)
         ecg_text_printf(&line, "noticed: %s", q.note);
     y = note(to, p, y, &line);
     for (int i = 0; i < p->rec->leads; i++)
@@ -400,17 +405,20 @@ static int notes(ecg_text *to, const page *p, int y)
 }
 
 /* Returns y below the last line. */
-static int draw_foot(ecg_text *to, const page *p)
+static int draw_foot(ecg_text *to, const page *p, const ecg_record *whole)
 {
-    char line[64];
+    char line[160];
     int y = p->bottom + 4 * MM;
     ecg_text_puts(to, "<g font-size=\"3\">\n");
-    snprintf(line, sizeof line, "%d mm/s, %d mm/mV, no filter", p->o->speed_mm_per_s, p->o->gain_mm_per_mv);
+    int n = snprintf(line, sizeof line, "%d mm/s, %d mm/mV%s, no filter", p->o->speed_mm_per_s, p->gain,
+                     p->o->gain_mm_per_mv == ECG_GAIN_FITTING && p->gain != 10 ? " (half of the usual: the waves are high)" : "");
+    if (p->o->panel && p->rec->samples < whole->samples)
+        snprintf(line + n, sizeof line - (size_t)n, ", the first %d s of %.4g s", p->o->seconds, (double)whole->samples / whole->rate_hz);
     ecg_svg_text(to, p->left, y, line);
     ecg_svg_text_end_at(to, p->right, y, ECG_STATEMENT);
     y = notes(to, p, y);
     ecg_text_puts(to, "</g>\n");
-    return y + 2 * MM;
+    return y + (p->o->panel ? MM : 2 * MM);
 }
 
 /* The height of the page is known once all is drawn, so the parts are drawn into a text of their own. */
@@ -426,8 +434,9 @@ static void draw_page(ecg_text *to, page *p, const ecg_record *whole)
     for (int i = 0; i < p->strips; i++)
         draw_strip(&in, p, &p->strip[i]);
     ecg_text_puts(&in, "</g>\n");
-    draw_head(&in, p, whole);
-    const int width = p->right + p->left, tall = draw_foot(&in, p);
+    if (!p->o->panel)
+        draw_head(&in, p, whole);
+    const int width = p->right + p->left, tall = draw_foot(&in, p, whole);
     ecg_text_puts(&in, "</g>\n");
 
     const int size[] = {width, tall};
@@ -441,12 +450,12 @@ static void draw_page(ecg_text *to, page *p, const ecg_record *whole)
     ecg_svg_number(to, width);
     ecg_text_puts(to, " ");
     ecg_svg_number(to, tall);
-    ecg_text_printf(to, "\" data-speed=\"%d\" data-gain=\"%d\" data-time0=\"", p->o->speed_mm_per_s, p->o->gain_mm_per_mv);
+    ecg_text_printf(to, "\" data-speed=\"%d\" data-gain=\"%d\" data-time0=\"", p->o->speed_mm_per_s, p->gain);
     ecg_svg_number(to, p->time0);
     ecg_text_puts(to, "\">\n<title>ECG");
     ecg_text_puts(to, whole->name[0] ? " " : "");
     ecg_svg_escape(to, whole->name);
-    ecg_text_printf(to, ": %s, %d mm/s, %d mm/mV</title>\n", ecg_layout_names[p->o->layout], p->o->speed_mm_per_s, p->o->gain_mm_per_mv);
+    ecg_text_printf(to, ": %s, %d mm/s, %d mm/mV</title>\n", ecg_layout_names[p->o->layout], p->o->speed_mm_per_s, p->gain);
     ecg_text_puts(to, "<path d=\"M0 0h");
     ecg_svg_number(to, width);
     ecg_text_puts(to, "v");
@@ -462,10 +471,10 @@ static void draw_page(ecg_text *to, page *p, const ecg_record *whole)
 
 /* ---- the whole ------------------------------------------------------------------------------------------------------------------ */
 
-/* The first 10 s of the recording as a recording. */
-static ecg_status first_stretch(ecg_record *out, const ecg_record *rec, ecg_err *err)
+/* The first seconds of the recording as a recording. */
+static ecg_status first_stretch(ecg_record *out, const ecg_record *rec, int seconds, ecg_err *err)
 {
-    const double most = round(SECONDS * rec->rate_hz);
+    const double most = round(seconds * rec->rate_hz);
     const int64_t n = most < 1 ? 1 : (double)rec->samples > most ? (int64_t)most : rec->samples;
     const ecg_status st = ecg_record_make(out, rec->leads, n, rec->rate_hz, err);
     if (st)
@@ -484,7 +493,9 @@ static ecg_status check(const ecg_record *rec, const ecg_plot_options *o, ecg_er
         return ecg_fail(err, ECG_EARG, "layout %d of %d", (int)o->layout, (int)ECG_LAYOUTS);
     if (o->speed_mm_per_s != 25 && o->speed_mm_per_s != 50)
         return ecg_fail(err, ECG_EARG, "a speed of %d mm/s; there are 25 and 50", o->speed_mm_per_s);
-    if (o->gain_mm_per_mv != 5 && o->gain_mm_per_mv != 10 && o->gain_mm_per_mv != 20)
+    if (o->seconds < 1 || o->seconds > 60)
+        return ecg_fail(err, ECG_EARG, "%d s of drawing; 1 to 60 are possible", o->seconds);
+    if (o->gain_mm_per_mv != ECG_GAIN_FITTING && o->gain_mm_per_mv != 5 && o->gain_mm_per_mv != 10 && o->gain_mm_per_mv != 20)
         return ecg_fail(err, ECG_EARG, "a gain of %d mm/mV; there are 5, 10 and 20", o->gain_mm_per_mv);
     if (o->rhythm < ECG_RHYTHM_NONE || o->rhythm >= ECG_LEADS)
         return ecg_fail(err, ECG_EARG, "rhythm lead %d of %d", o->rhythm, (int)ECG_LEADS);
@@ -504,7 +515,7 @@ ecg_status ecg_plot(ecg_text *svg, const ecg_record *rec, const ecg_plot_options
     page p = {.o = options, .rec = &stretch};
     ecg_status st = check(rec, options, err);
     if (!st)
-        st = first_stretch(&stretch, rec, err);
+        st = first_stretch(&stretch, rec, options->seconds, err);
     if (!st && !(p.mv = malloc(sizeof *p.mv * ECG_LEADS * (size_t)stretch.samples)))
         st = ecg_fail(err, ECG_ENOMEM, "out of memory");
     if (!st) {
@@ -513,7 +524,10 @@ ecg_status ecg_plot(ecg_text *svg, const ecg_record *rec, const ecg_plot_options
     }
     if (!st) {
         plan_strips(&p);
-        plan_paper(&p);
+        if (options->gain_mm_per_mv != ECG_GAIN_FITTING)
+            plan_paper(&p, options->gain_mm_per_mv);
+        else if (!plan_paper(&p, 10))
+            plan_paper(&p, 5);
         draw_page(svg, &p, rec);
         if (svg->failed)
             st = ecg_fail(err, ECG_ENOMEM, "out of memory");

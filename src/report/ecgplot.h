@@ -16,18 +16,21 @@ typedef enum {
 } ecg_layout;
 extern const char *const ecg_layout_names[ECG_LAYOUTS]; /* "3x4" "6x2" "12x1" "cabrera" */
 
+enum { ECG_GAIN_FITTING = 0 /* 10, or 5 where waves would leave the paper at 10: the drawing says so */ };
 enum { ECG_RHYTHM_USUAL = -1 /* II below 3x4, none below the others */, ECG_RHYTHM_NONE = -2 };
 
 typedef struct {
     ecg_layout layout;
     int speed_mm_per_s; /* 25 or 50 */
-    int gain_mm_per_mv; /* 5, 10 or 20 */
+    int gain_mm_per_mv; /* 5, 10 or 20; ECG_GAIN_FITTING */
+    int seconds;        /* of the paper, 1 to 60: what is drawn of a longer recording is its beginning */
     int rhythm;         /* ECG_I ... ECG_V6, or one of the above */
     const char *title;  /* first line of the page; NULL: the record's name */
+    bool panel;         /* part of a page that names the record itself: no head, no margin, rows nearer each other */
 } ecg_plot_options;
-extern const ecg_plot_options ecg_plot_usual; /* 3x4, 25 mm/s, 10 mm/mV, II below, no title */
+extern const ecg_plot_options ecg_plot_usual; /* 3x4, 25 mm/s, 10 mm/mV, 10 s, II below, no title */
 
-/* Appends an <svg> element (no XML declaration, so that it may also stand inside an HTML page). The first 10 s are drawn and the page
+/* Appends an <svg> element (no XML declaration, so that it may also stand inside an HTML page). The first seconds are drawn and the page
  * says so if there are more; columns share the time of the drawing and follow each other in time, so a beat in a column stands above the
  * same beat of the rhythm strip. A lead that is absent is written "not recorded", missing samples leave gaps. The paper grows with the
  * amplitude; what would still leave it is held at its edge and named on the page, as is a lead that is drawn around another level than 0.

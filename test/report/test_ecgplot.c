@@ -591,6 +591,50 @@ static void numbers(void **state)
 
 /* ---- refusals and golden pages -------------------------------------------------------------------------------------------------- */
 
+/* A panel is drawn to the same millimetres, without a head, on paper that an A4 page lying on its side can carry. Where 10 mm/mV would
+ * leave that paper a fitting gain becomes 5 and the drawing says so; a gain that was asked for stays, and what is cut is named. */
+static void panels(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *why;
+        double mv; /* R of V4, first row of 3x4 */
+        int asked, drawn;
+        bool cut;
+    } cases[] = {
+        {"usual height", 1, ECG_GAIN_FITTING, 10, false},    {"grows upwards", 3, ECG_GAIN_FITTING, 10, false},
+        {"too high at 10", 4.5, ECG_GAIN_FITTING, 5, false}, {"asked for 10", 4.5, 10, 10, true},
+        {"too high at 5", 9, ECG_GAIN_FITTING, 5, true},
+    };
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        ecg_record rec = make(ECG_LEADS, 6000, 500, "panel");
+        snprintf(rec.when, sizeof rec.when, "2150-06-07 08:09:10");
+        for (int t = 4000; t < 4100; t++)
+            rec.value[ECG_V4 * 6000 + t] = (float)cases[c].mv;
+        ecg_plot_options o = with(ECG_LAYOUT_3X4, 25, cases[c].asked);
+        o.panel = true;
+        char *svg = draw(&rec, o), words[128];
+        snprintf(words, sizeof words, ">25 mm/s, %d mm/mV%s, no filter, the first 10 s of 12 s<", cases[c].drawn,
+                 cases[c].asked == ECG_GAIN_FITTING && cases[c].drawn == 5 ? " (half of the usual: the waves are high)" : "");
+        if ((int)attribute(svg, "data-gain") != cases[c].drawn || !strstr(svg, words) || (strstr(svg, ">leaves the paper") != NULL) != cases[c].cut)
+            fail_msg("%s: %s", cases[c].why, strstr(svg, ">25 mm/s"));
+        assert_null(strstr(svg, "2150-06-07"));
+        assert_true(attribute(svg, "width") <= 287 && attribute(svg, "height") <= 134);
+        assert_true(attribute(svg, "data-time0") == 15 && attribute(svg, "width") == 15 + 250 + 5);
+        free(svg);
+        ecg_record_clear(&rec);
+    }
+    ecg_record rec = make(ECG_LEADS, 5000, 500, "fast");
+    ecg_plot_options o = with(ECG_LAYOUT_6X2, 50, 10);
+    o.panel = true;
+    o.seconds = 5;
+    char *svg = draw(&rec, o);
+    assert_true(attribute(svg, "width") == 20 + 250 + 5);
+    assert_non_null(strstr(svg, "the first 5 s of 10 s"));
+    free(svg);
+    ecg_record_clear(&rec);
+}
+
 static void refusals(void **state)
 {
     (void)state;
@@ -604,10 +648,11 @@ static void refusals(void **state)
         ecg_status status;
         const char *msg;
     } cases[] = {
-        {"layout", &rec, {.layout = ECG_LAYOUTS, .speed_mm_per_s = 25, .gain_mm_per_mv = 10}, ECG_EARG, "layout"},
-        {"speed", &rec, {.speed_mm_per_s = 500, .gain_mm_per_mv = 10}, ECG_EARG, "500 mm/s"},
-        {"gain", &rec, {.speed_mm_per_s = 25, .gain_mm_per_mv = 0}, ECG_EARG, "0 mm/mV"},
-        {"rhythm", &rec, {.speed_mm_per_s = 25, .gain_mm_per_mv = 10, .rhythm = 12}, ECG_EARG, "rhythm"},
+        {"layout", &rec, {.layout = ECG_LAYOUTS, .speed_mm_per_s = 25, .gain_mm_per_mv = 10, .seconds = 10}, ECG_EARG, "layout"},
+        {"speed", &rec, {.speed_mm_per_s = 500, .gain_mm_per_mv = 10, .seconds = 10}, ECG_EARG, "500 mm/s"},
+        {"gain", &rec, {.speed_mm_per_s = 25, .gain_mm_per_mv = 7, .seconds = 10}, ECG_EARG, "7 mm/mV"},
+        {"rhythm", &rec, {.speed_mm_per_s = 25, .gain_mm_per_mv = 10, .seconds = 10, .rhythm = 12}, ECG_EARG, "rhythm"},
+        {"no seconds", &rec, {.speed_mm_per_s = 25, .gain_mm_per_mv = 10}, ECG_EARG, "0 s of drawing"},
         {"no samples", &empty, ecg_plot_usual, ECG_EDATA, "no samples"},
         {"no rate", &timeless, ecg_plot_usual, ECG_EDATA, "rate"},
         {"no lead", &none, ecg_plot_usual, ECG_EDATA, "2 signals, none of the twelve"},
@@ -631,19 +676,26 @@ static void golden_pages(void **state)
         const char *file;
         ecg_layout layout;
         int speed, gain;
+        bool panel;
     } cases[] = {
-        {"3x4.svg", ECG_LAYOUT_3X4, 25, 10},
-        {"6x2.svg", ECG_LAYOUT_6X2, 25, 10},
-        {"12x1.svg", ECG_LAYOUT_12X1, 25, 10},
-        {"cabrera.svg", ECG_LAYOUT_CABRERA, 25, 10},
-        {"3x4_50_20.svg", ECG_LAYOUT_3X4, 50, 20},
+        {"3x4.svg", ECG_LAYOUT_3X4, 25, 10, false},
+        {"6x2.svg", ECG_LAYOUT_6X2, 25, 10, false},
+        {"12x1.svg", ECG_LAYOUT_12X1, 25, 10, false},
+        {"cabrera.svg", ECG_LAYOUT_CABRERA, 25, 10, false},
+        {"3x4_50_20.svg", ECG_LAYOUT_3X4, 50, 20, false},
+        {"panel_3x4.svg", ECG_LAYOUT_3X4, 25, 10, true},
+        {"panel_6x2.svg", ECG_LAYOUT_6X2, 25, 10, true},
+        {"panel_12x1.svg", ECG_LAYOUT_12X1, 25, 10, true},
+        {"panel_cabrera.svg", ECG_LAYOUT_CABRERA, 25, 10, true},
     };
     ecg_record rec = beats(25, 10);
     snprintf(rec.when, sizeof rec.when, "2150-06-07 08:09:10");
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         char path[128];
         snprintf(path, sizeof path, "test/report/golden/%s", cases[c].file);
-        char *svg = draw(&rec, with(cases[c].layout, cases[c].speed, cases[c].gain));
+        ecg_plot_options o = with(cases[c].layout, cases[c].speed, cases[c].gain);
+        o.panel = cases[c].panel;
+        char *svg = draw(&rec, o);
         assert_well_formed(svg);
         ecg_bytes bytes;
         ecg_err err = {0};
@@ -680,6 +732,7 @@ int main(void)
         cmocka_unit_test(high_and_low),
         cmocka_unit_test(spikes_survive),
         cmocka_unit_test(size_and_same_bytes),
+        cmocka_unit_test(panels),
         cmocka_unit_test(refusals),
         cmocka_unit_test(golden_pages),
     };
