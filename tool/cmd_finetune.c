@@ -17,19 +17,6 @@ static const option options[] = {
     {0},
 };
 
-/* --set NAME, the label set, among the --set KEY=VALUE. -1: fine. */
-static int label_set(const char **set)
-{
-    for (int i = 0; i < o.set.n; i++) {
-        if (strchr(o.set.at[i], '='))
-            continue;
-        if (*set && strcmp(*set, o.set.at[i]))
-            return tool_usage(&cmd_finetune, "--set names two label sets, %s and %s", *set, o.set.at[i]);
-        *set = o.set.at[i];
-    }
-    return -1;
-}
-
 static int run(int argc, char **argv)
 {
     char text[2048];
@@ -46,7 +33,7 @@ static int run(int argc, char **argv)
     const bool labs = strcmp(argv[1], "labs") == 0;
     if (!labs && strcmp(argv[1], "diagnoses"))
         return tool_usage(&cmd_finetune, "'%s' is neither diagnoses nor labs", argv[1]);
-    if ((code = label_set(&set)) >= 0)
+    if ((code = settings_label_set(&set, &cmd_finetune, &o)) >= 0)
         return code;
     if (from && random_encoder)
         return tool_usage(&cmd_finetune, "--random-encoder takes the place of --from");

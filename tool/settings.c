@@ -27,7 +27,7 @@ int settings_resolve(ecg_config *out, const command *c, const run_options *o, co
     const int code = from_files(out, o, base);
     if (code >= 0)
         return code;
-    const bool set_may_name_labels = strcmp(section, "pretrain") != 0; /* finetune --set NAME */
+    const bool set_may_name_labels = strcmp(section, "pretrain") != 0; /* finetune --set NAME, joint --set NAME */
     for (int i = 0; i < o->set.n; i++)
         if ((strchr(o->set.at[i], '=') || !set_may_name_labels) && ecg_config_assign(out, o->set.at[i], &err))
             return tool_usage(c, "--set: %s", err.msg);
@@ -40,6 +40,18 @@ int settings_resolve(ecg_config *out, const command *c, const run_options *o, co
     snprintf(text, sizeof text, "train.seed=%" PRId64, common.seed);
     if (common.seed_given && ecg_config_assign(out, text, &err))
         return tool_usage(c, "--seed: %s", err.msg);
+    return -1;
+}
+
+int settings_label_set(const char **set, const command *c, const run_options *o)
+{
+    for (int i = 0; i < o->set.n; i++) {
+        if (strchr(o->set.at[i], '='))
+            continue;
+        if (*set && strcmp(*set, o->set.at[i]))
+            return tool_usage(c, "--set names two label sets, %s and %s", *set, o->set.at[i]);
+        *set = o->set.at[i];
+    }
     return -1;
 }
 

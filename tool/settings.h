@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * settings.h: what pretrain and finetune share: where the settings of a run come from. */
+ * settings.h: what pretrain, finetune and joint share: where the settings of a run come from. */
 #ifndef ECG_TOOL_SETTINGS_H
 #define ECG_TOOL_SETTINGS_H
 
@@ -27,6 +27,8 @@ typedef struct {
 /* Preset < file < --set < flags. base: an earlier run whose settings take the place of the preset unless one is named; may be NULL. section: where
  * --epochs and --batch belong. -1: go on; else the exit code. */
 int settings_resolve(ecg_config *out, const command *c, const run_options *o, const char *base, const char *section);
+/* --set NAME, a label set, among the --set KEY=VALUE; *set unchanged where there is none. -1: go on; else the exit code. */
+int settings_label_set(const char **set, const command *c, const run_options *o);
 /* 0: *roles unset as none were given; 1: set; -1: wrong, *code holds the exit code. */
 int settings_roles(ecg_roles *roles, const command *c, const char *text, int *code);
 /* "ecgraft pretrain ..." before opt_parse moves the arguments about. */

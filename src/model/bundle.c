@@ -9,9 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/safetensors.h"
+#include "model/extras.h"
 
 #define FORMAT "ecgraft.model"
+#define BALANCE "balance.log_variance"
 #define INTENDED_USE                                                                                                                    \
     ECG_STATEMENT " Not for diagnosis or treatment. Laboratory abnormalities are predicted from the ECG alone and are no measurements; " \
                   "they describe the model and past patients and show no cause."
@@ -31,6 +32,7 @@ void ecg_model_clear(ecg_model *m)
     ecg_tabular_free(m->tabular);
     ecg_encoder_free(m->encoder);
     ecg_params_clear(&m->table);
+    ecg_extras_clear(m);
     ecg_contract_clear(&m->contract);
     free(m->median);
     *m = (ecg_model){0};
@@ -169,6 +171,12 @@ static ecg_status declare(ecg_model *m, ecg_err *err)
     }
     if (!st && m->map_out)
         st = ecg_mlp_new(&m->map, m->shape.width, &(ecg_op){.kind = ECG_OP_LINEAR, .out = m->map_out, .bias = true}, 1, &m->table, "map.", 0, err);
+    if (!st && m->balance) {
+        const int row = ecg_params_declare(&m->table, "", BALANCE, 1, (int64_t[]){m->balance}, 0, ECG_INIT_ZERO, 0);
+        if (row < 0)
+            return ecg_fail(err, ECG_ENOMEM, "out of memory");
+        m->table.row[row].group = 2;
+    }
     return st;
 }
 
@@ -412,7 +420,7 @@ static ecg_status save_meta(const ecg_model *m, ecg_tensorsw *w, ecg_err *err)
     ecg_status st = architecture ? ecg_contract_to_json(&contract, &m->contract, err) : ecg_fail(err, ECG_ENOMEM, "no memory for the architecture");
     const char *const meta[][2] = {
         {"format", FORMAT},
-        {"format_version", "1.0"},
+        {"format_version", ecg_extras_any(m) ? "1.1" : "1.0"},
         {"intended_use", INTENDED_USE},
         {"licence", m->synthetic ? "MIT" : "the terms of the data named in training"},
         {"synthetic", m->synthetic ? "true" : "false"},
@@ -444,8 +452,10 @@ static ecg_status save_tensors(const ecg_model *m, ecg_tensorsw *w, ecg_err *err
     const int64_t columns = m->contract.columns;
     if (!st && m->median)
         st = ecg_tensorsw_put(w, "tabular.median", ECG_F32, 1, &columns, m->median, err);
-    ecg_params kept = m->table; /* the map of a distillation was declared last */
-    while (kept.n > 0 && strncmp(kept.row[kept.n - 1].name, "map.", 4) == 0)
+    if (!st)
+        st = ecg_extras_save(m, w, err);
+    ecg_params kept = m->table; /* what only training needs was declared last */
+    while (kept.n > 0 && (strncmp(kept.row[kept.n - 1].name, "map.", 4) == 0 || strcmp(kept.row[kept.n - 1].name, BALANCE) == 0))
         kept.n--;
     return st ? st : ecg_params_save(&kept, w, "", m->table.value, err);
 }
@@ -604,6 +614,8 @@ static ecg_status load(ecg_model *m, const ecg_tensors *file, bool training, boo
         st = ecg_params_alloc(&m->table, training, err);
     if (!st)
         st = take_tensors(m, file, err);
+    if (!st)
+        st = ecg_extras_load(m, file, err);
     if (!st)
         st = ecg_encoder_prepare(m->encoder, &m->table, err);
     if (!st)

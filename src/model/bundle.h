@@ -5,6 +5,8 @@
 #define ECG_MODEL_BUNDLE_H
 
 #include "ecg/contract.h"
+#include "explain/explain.h"
+#include "explain/uncertain.h"
 #include "net/encoder.h"
 #include "net/tabular.h"
 
@@ -41,14 +43,19 @@ struct ecg_model {
     int proj_hidden, proj_E;
     int map_out;              /* of a linear map from the embedding that is trained and checkpointed but never saved (distillation); 0: none */
     ecg_mlp *map;
+    int balance;              /* so many log-variances that weigh losses: trained and checkpointed, never saved (joint training); 0: none */
     float *median;            /* (contract.columns) medians over training rows; categorical: index; NULL if none; owned (malloc) */
     int heads;
     ecg_head head[2];
+    ecg_uncertainty uncertain[2]; /* of each head; K 0: none (study/recalibrate.h fits them) */
+    ecg_outlier outlier;      /* width 0: none */
+    ecg_explainer explainer;  /* K 0: none; only with both heads on one embedding */
+    char calibration[512];    /* {"records", "patients", "cohort", "half"}: what uncertain and outlier were fitted on; "" none */
     ecg_exec exec;            /* of ecg_predict: ecg_model_open sets the best kernels and no pool, so that threads can share the model */
 };
 
 /* Declares everything that the filled-in description (contract, shape, has_tabular, group, tab, proj sizes, heads' set, prefix, labs, hidden,
- * dropout, map_out) asks for, in the order ecg, tab, proj_ecg, proj_tab, heads, map, and allocates: parameters (zero, not initialised), prevalence and auroc of each head
+ * dropout, map_out, balance) asks for, in the order ecg, tab, proj_ecg, proj_tab, heads, map, balance, and allocates: parameters (zero, not initialised), prevalence and auroc of each head
  * (NAN) where they are NULL. With has_tabular the projectors come along unless proj_E is 0. On failure *m is cleared. */
 ecg_status ecg_model_build(ecg_model *m, bool training, ecg_err *err);
 void ecg_model_clear(ecg_model *m);

@@ -19,7 +19,7 @@ typedef struct {
     int64_t dim[4];
     size_t at, count; /* offset into value[], grad[], m[], v[] alike, in floats */
     unsigned flags;
-    int group;        /* learning-rate group: 0 encoder, 1 everything else */
+    int group;        /* learning-rate group: 0 encoder, 1 everything else, 2 log-variances of losses */
     ecg_init init;
     float scale;
 } ecg_param;

@@ -9,6 +9,23 @@
 
 static const char *const groups[] = {"all", "routine", "lab"}; /* the words of pretrain.tabular */
 enum { VICREG = 1 };                                       /* of pretrain.loss */
+enum { SMALLEST_BATCH = 8 };
+
+ecg_status ecg_align_batch(int *batch, const ecg_loader *l, int64_t asked, const char *key, const ecg_watch *watch, ecg_err *err)
+{
+    const int64_t n = l->role[ECG_TRAIN].n;
+    char roles[256];
+    ecg_roles_text(roles, sizeof roles, &l->roles);
+    if (n < SMALLEST_BATCH)
+        return ecg_fail_at(err, ECG_EDATA, l->cohort->path, 0, 0, "%" PRId64 " of %" PRId64 " records are for training (%s); at least %d are needed", n,
+                           l->cohort->n, roles, SMALLEST_BATCH);
+    *batch = (int)(n < asked ? n : asked);
+    if (n < asked)
+        ecg_say(watch, "%s %" PRId64 " is more than the %" PRId64 " training records: one batch of %" PRId64 " an epoch", key, asked, n, n);
+    if (l->half[ECG_HALF_A].n < ECG_ALIGN_SMALLEST)
+        ecg_say(watch, "%" PRId64 " validation records are too few to choose an epoch by: the last one stays", l->half[ECG_HALF_A].n);
+    return ECG_OK;
+}
 
 ecg_status ecg_align_describe(ecg_model *m, ecg_loader *l, const ecg_config *c, const ecg_exec *exec, ecg_err *err)
 {

@@ -4,6 +4,7 @@
 #ifndef ECG_STUDY_ALIGN_H
 #define ECG_STUDY_ALIGN_H
 
+#include "base/watch.h"
 #include "model/bundle.h"
 #include "net/loss.h"
 #include "study/config.h"
@@ -27,6 +28,9 @@ typedef struct {
 
 enum { ECG_ALIGN_SMALLEST = 32 }; /* records of validation that a loss over a batch needs to mean anything */
 
+/* Records in a batch: what `key` asks for, or all training rows where they are fewer; says so, and what validation is too small for. ECG_EDATA:
+ * too few for a loss over a batch. */
+ecg_status ecg_align_batch(int *batch, const ecg_loader *l, int64_t asked, const char *key, const ecg_watch *watch, ecg_err *err);
 /* The columns of pretrain.tabular in loader and model, and their medians over the training rows. The model has its contract. ECG_ECONTRACT: there
  * are none. */
 ecg_status ecg_align_describe(ecg_model *m, ecg_loader *l, const ecg_config *c, const ecg_exec *exec, ecg_err *err);

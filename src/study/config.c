@@ -427,8 +427,8 @@ ecg_status ecg_config_check(const ecg_config *c, ecg_err *err)
 bool ecg_config_differs(char *out, size_t size, const ecg_config *was, const ecg_config *now)
 {
     static const char *const free_keys[] = {"train.memory_mb", "train.checkpoint_seconds", "train.checkpoint_steps", "pretrain.epochs",
-                                             "pretrain.updates", "finetune.epochs", "finetune.updates", "labs.epochs", "labs.updates",
-                                             "evaluate.resamples", "evaluate.unit"};
+                                             "pretrain.updates", "finetune.epochs", "finetune.updates", "labs.epochs", "labs.updates", "joint.epochs",
+                                             "joint.updates", "evaluate.resamples", "evaluate.unit"};
     for (int i = 0; i < ROWS; i++) {
         bool may = false;
         for (size_t k = 0; k < sizeof free_keys / sizeof *free_keys; k++)

@@ -6,14 +6,9 @@
 #include <string.h>
 
 #include "study/finetune_parts.h"
+#include "study/score.h"
 
 /* ---- the source --------------------------------------------------------------------------------------------------------- */
-
-static ecg_encoder_config asked_shape(const ecg_config *c, int leads)
-{
-    return (ecg_encoder_config){.leads = leads, .width = (int)c->encoder.width, .blocks = (int)c->encoder.blocks, .state = (int)c->encoder.state,
-                                .length = (int)c->encoder.length, .bidirectional = c->encoder.bidirectional, .dropout = (float)c->encoder.dropout};
-}
 
 static ecg_status start_encoder(ecg_model *m, const ecg_exec *exec, ecg_err *err)
 {
@@ -32,7 +27,7 @@ static ecg_status random_source(stage2 *s, ecg_err *err)
     ecg_status st = ecg_contract_copy(&m->contract, &study->cohort->contract, err);
     if (st)
         return st;
-    m->shape = asked_shape(study->config, m->contract.leads);
+    m->shape = ecg_train_encoder(study->config, m->contract.leads);
     m->contract.crop = m->shape.length;
     if ((st = ecg_model_build(m, false, err)))
         return st;
@@ -178,7 +173,7 @@ static ecg_status describe(stage2 *s, ecg_err *err)
     m->contract.crop = s->loader.crop;
     m->synthetic = s->study->cohort->synthetic || s->source.synthetic;
     snprintf(m->preset, sizeof m->preset, "%s", c->preset);
-    m->shape = s->scratch ? asked_shape(c, m->contract.leads) : s->source.shape;
+    m->shape = s->scratch ? ecg_train_encoder(c, m->contract.leads) : s->source.shape;
     if (s->group && (st = describe_table(s, err)))
         return st;
     if (old)
@@ -217,20 +212,6 @@ static void freeze(stage2 *s)
     }
 }
 
-/* Share of positives in the training folds among the records where the label is known. */
-static void prevalences(stage2 *s)
-{
-    for (int k = 0; k < s->K; k++) {
-        int64_t known = 0, positive = 0;
-        for (int64_t i = 0; i < s->seen.n; i++) {
-            const int8_t y = s->label[(size_t)s->seen.row[i] * (size_t)s->K + (size_t)k];
-            known += y == 0 || y == 1;
-            positive += y == 1;
-        }
-        s->head->prevalence[k] = known ? (double)positive / (double)known : NAN;
-    }
-}
-
 ecg_status ecg_finetune_build(stage2 *s, ecg_err *err)
 {
     ecg_model *m = &s->model;
@@ -246,6 +227,6 @@ ecg_status ecg_finetune_build(stage2 *s, ecg_err *err)
     if ((st = start_encoder(m, s->study->exec, err)))
         return st;
     freeze(s);
-    prevalences(s);
+    ecg_labels_prevalence(s->head->prevalence, s->label, s->K, &s->seen);
     return ECG_OK;
 }

@@ -15,8 +15,6 @@
 
 #include "study/align.h"
 
-enum {SMALLEST_BATCH = 8};
-
 typedef struct {
     const ecg_study *study;
     ecg_loader loader;
@@ -112,9 +110,7 @@ static ecg_status describe(stage1 *s, ecg_err *err)
     m->contract.crop = s->loader.crop;
     m->synthetic = cohort->synthetic;
     snprintf(m->preset, sizeof m->preset, "%s", c->preset);
-    m->shape = (ecg_encoder_config){.leads = cohort->contract.leads, .width = (int)c->encoder.width, .blocks = (int)c->encoder.blocks,
-                                     .state = (int)c->encoder.state, .length = (int)c->encoder.length,
-                                     .bidirectional = c->encoder.bidirectional, .dropout = (float)c->encoder.dropout};
+    m->shape = ecg_train_encoder(c, cohort->contract.leads);
     return ecg_align_describe(m, &s->loader, c, s->study->exec, err);
 }
 
@@ -157,18 +153,8 @@ static ecg_status buffers(stage1 *s, ecg_err *err)
 
 static ecg_status check(stage1 *s, ecg_err *err)
 {
-    const ecg_study *study = s->study;
-    const int64_t n = s->loader.role[ECG_TRAIN].n, asked = study->config->pretrain.batch;
     ecg_roles_text(s->roles, sizeof s->roles, &s->loader.roles);
-    if (n < SMALLEST_BATCH)
-        return ecg_fail_at(err, ECG_EDATA, study->cohort->path, 0, 0, "%" PRId64 " of %" PRId64 " records are for training (%s); at least %d are needed",
-                           n, study->cohort->n, s->roles, SMALLEST_BATCH);
-    s->batch = (int)(n < asked ? n : asked);
-    if (n < asked)
-        ecg_say(study->watch, "pretrain.batch %" PRId64 " is more than the %" PRId64 " training records: one batch of %" PRId64 " an epoch", asked, n, n);
-    if (s->loader.half[ECG_HALF_A].n < ECG_ALIGN_SMALLEST)
-        ecg_say(study->watch, "%" PRId64 " validation records are too few to choose an epoch by: the last one stays", s->loader.half[ECG_HALF_A].n);
-    return ECG_OK;
+    return ecg_align_batch(&s->batch, &s->loader, s->study->config->pretrain.batch, "pretrain.batch", s->study->watch, err);
 }
 
 static ecg_status run(stage1 *s, ecg_err *err)

@@ -137,3 +137,16 @@ void ecg_labels_of(int8_t *out, const int8_t *label, int K, const ecg_rows *rows
     for (int64_t i = 0; i < rows->n; i++)
         memcpy(out + (size_t)i * (size_t)K, label + (size_t)rows->row[i] * (size_t)K, (size_t)K);
 }
+
+void ecg_labels_prevalence(double *out, const int8_t *label, int K, const ecg_rows *rows)
+{
+    for (int k = 0; k < K; k++) {
+        int64_t known = 0, positive = 0;
+        for (int64_t i = 0; i < rows->n; i++) {
+            const int8_t y = label[(size_t)rows->row[i] * (size_t)K + (size_t)k];
+            known += y == 0 || y == 1;
+            positive += y == 1;
+        }
+        out[k] = known ? (double)positive / (double)known : NAN;
+    }
+}

@@ -13,5 +13,7 @@ ecg_status ecg_score_rows(float *const *prob, ecg_model *m, const ecg_loader *l,
 
 /* The labels of the rows, one after the other: out (rows, K). */
 void ecg_labels_of(int8_t *out, const int8_t *label, int K, const ecg_rows *rows);
+/* Share of positives among the rows where a label is known; NAN: nowhere. out (K) */
+void ecg_labels_prevalence(double *out, const int8_t *label, int K, const ecg_rows *rows);
 
 #endif

@@ -14,6 +14,12 @@ int64_t ecg_train_epochs(int64_t epochs, int64_t updates, int64_t rows, int64_t 
     return asked > epochs ? asked : epochs;
 }
 
+ecg_encoder_config ecg_train_encoder(const ecg_config *c, int leads)
+{
+    return (ecg_encoder_config){.leads = leads, .width = (int)c->encoder.width, .blocks = (int)c->encoder.blocks, .state = (int)c->encoder.state,
+                                .length = (int)c->encoder.length, .bidirectional = c->encoder.bidirectional, .dropout = (float)c->encoder.dropout};
+}
+
 /* ---- checkpoint --------------------------------------------------------------------------------------------------------- */
 
 enum {POSITIONS = 5, SCORES = 2};

@@ -63,6 +63,8 @@ typedef struct {
     ecg_status (*keep)(void *ctx, const ecg_train_state *state, ecg_err *err);
 } ecg_training;
 
+/* The encoder that the settings describe. */
+ecg_encoder_config ecg_train_encoder(const ecg_config *c, int leads);
 /* min(epochs asked, or what gives that many updates) */
 int64_t ecg_train_epochs(int64_t epochs, int64_t updates, int64_t rows, int64_t batch);
 
