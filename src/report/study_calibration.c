@@ -275,7 +275,7 @@ static void put_label_panels(ecg_text *to, ecg_study_view *v, const measured *m)
     ecg_text_printf(to, ": reliability of the %d %s with most positives</h3>\n<div class=\"panels\">\n", n, *ecg_study_text(m->row, "task") == 'd' ? "diagnoses" : "labs");
     for (int i = 0; i < n; i++) {
         const ecg_curve curve = {c[i].at.x, c[i].at.y, c[i].at.n, 'a', c[i].at.weight};
-        snprintf(title, sizeof title, "%.30s %.100s (%" PRId64 " positive)", c[i].code, strcmp(c[i].code, c[i].title) ? c[i].title : "", c[i].positives);
+        snprintf(title, sizeof title, "%.120s: %" PRId64 " positive", *c[i].title ? c[i].title : c[i].code, c[i].positives);
         ecg_put_panel(to, &(ecg_panel){title, "observed share of positives against predicted probability in ten bins of equal width", "predicted probability", "observed", 0, 1, 0,
                                        1, NAN, true, &curve, 1});
     }
@@ -369,16 +369,17 @@ static void put_subgroups(ecg_text *to, const ecg_study_view *v, const measured 
 static void put_calibration(ecg_text *to, ecg_study_view *v, const measured *m, const char *unit)
 {
     ecg_text_puts(to, "<p class=\"small keys\">");
-    ecg_put_key(to, 'b', "from the ECG alone");
-    ecg_put_key(to, 'a', "ours");
-    ecg_put_key(to, 'c', "multimodal");
-    ecg_text_puts(to, "</p>\n<div class=\"panels\">\n");
+    ecg_put_key(to, 'B', "from the ECG alone");
+    ecg_put_key(to, 'A', "ours");
+    ecg_put_key(to, 'C', "multimodal");
+    ecg_put_key(to, 'D', "perfect calibration; calling everybody, calling nobody");
+    ecg_text_puts(to, "</p>\n<div class=\"panels two\">\n");
     put_task_panels(to, m, "Diagnoses");
     put_task_panels(to, m + 3, "Labs");
     ecg_text_puts(to, "</div>\n");
     put_figures(to, v, m);
     put_operating(to, v, m);
-    if (json_array_size(ecg_study_list(v->root, "units")) > 1) {
+    if (ecg_study_units(v) > 1) {
         ecg_text_puts(to, "<p class=\"small muted\">Figures of ");
         ecg_html_text(to, unit);
         ecg_text_puts(to, "; those of the other cohorts and seeds lie in their folders.</p>\n");

@@ -102,11 +102,14 @@ static void put_shape(ecg_text *to, char look)
 
 void ecg_put_marks(ecg_text *to, const ecg_axis *a, const ecg_mark *mark, int n)
 {
-    ecg_text_printf(to, "<td class=\"f f%d\"><svg aria-hidden=\"true\">", n > 1 ? 2 : 1);
+    int lines = 0, at = 0;
+    for (int i = 0; i < n; i++)
+        lines += mark[i].look != 'c';
+    ecg_text_printf(to, "<td class=\"f f%d\"><svg aria-hidden=\"true\">", lines > 1 ? 2 : 1);
     if (isfinite(a->line))
         ecg_text_printf(to, "<line class=\"ref\" x1=\"%.2f%%\" x2=\"%.2f%%\" y1=\"0\" y2=\"100%%\"/>", place(a, a->line), place(a, a->line));
     for (int i = 0; i < n; i++) {
-        const double y = 100.0 * (i + 1) / (n + 1);
+        const double y = mark[i].look == 'c' ? 50 : 100.0 * ++at / (lines + 1);
         const ecg_span s = mark[i].at;
         if (!isfinite(s.point))
             continue;
@@ -121,8 +124,12 @@ void ecg_put_marks(ecg_text *to, const ecg_axis *a, const ecg_mark *mark, int n)
 
 void ecg_put_key(ecg_text *to, char look, const char *what)
 {
-    ecg_text_puts(to, "<span class=\"entry\"><svg class=\"key\" viewBox=\"-6 -6 12 12\" aria-hidden=\"true\">");
-    put_shape(to, look);
+    ecg_text_printf(to, "<span class=\"entry\"><svg class=\"key%s\" viewBox=\"%s -6 %s 12\" aria-hidden=\"true\">", look < 'a' ? " long" : "", look < 'a' ? "-12" : "-6",
+                    look < 'a' ? "24" : "12");
+    if (look < 'a')
+        ecg_text_printf(to, "<g class=\"line l%c\"><path d=\"M-12 0h24\"/></g>", look + 'a' - 'A');
+    else
+        put_shape(to, look);
     ecg_text_puts(to, "</svg> ");
     ecg_html_text(to, what);
     ecg_text_puts(to, "</span> ");
@@ -248,7 +255,7 @@ void ecg_put_panel(ecg_text *to, const ecg_panel *asked)
         p.x_hi = p.x_lo + 1;
     ecg_text_puts(to, "<figure class=\"panel\">\n<figcaption>");
     ecg_html_text(to, p.title);
-    ecg_text_puts(to, "</figcaption>\n<svg viewBox=\"0 0 88 56\" role=\"img\" aria-label=\"");
+    ecg_text_puts(to, "</figcaption>\n<svg viewBox=\"0 0 90 56\" role=\"img\" aria-label=\"");
     ecg_html_text(to, p.title);
     ecg_text_puts(to, "\"><title>");
     ecg_html_text(to, p.title);

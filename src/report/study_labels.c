@@ -9,7 +9,7 @@
 #include "report/html.h"
 #include "report/study_parts.h"
 
-enum { DRAWN = 25 };
+enum { DRAWN = 20 }; /* on one page of paper */
 
 /* One label: positives and negatives of the test records, means over units of two rows' AUROC. The interval is that of a single unit. */
 typedef struct {
@@ -114,7 +114,7 @@ static void put_pairs(ecg_text *to, const ecg_study_view *v, const pair *p, int 
     ecg_text_clear(&second);
     ecg_text_puts(to, "</p>\n");
     snprintf(caption, sizeof caption, "%s: AUROC of the %d label%s with most positives in the test fold%s; the line is 0.5", what, top, top == 1 ? "" : "s",
-             json_array_size(ecg_study_list(v->root, "units")) > 1 ? ", means over cohorts and seeds" : ", with 95 % intervals");
+             ecg_study_units(v) > 1 ? ", means over cohorts and seeds" : ", with 95 % intervals");
     ecg_put_forest(to, v, caption, heads, 6, &axis);
     for (int i = 0; i < n; i++) {
         if (i == top) {

@@ -28,16 +28,15 @@ static int numbers(double *out, const json_t *list, int n)
 
 static void put_one(ecg_text *to, const json_t *curve, const char *key, const char *name, double *x, double *y, int epochs)
 {
-    char title[400], desc[200], first[ECG_DIGITS], last[ECG_DIGITS];
+    char desc[400], first[ECG_DIGITS], last[ECG_DIGITS];
     const double best = ecg_study_number(curve, "best_epoch");
     const int n = numbers(y, ecg_study_list(curve, key), epochs);
     if (!n)
         return;
-    snprintf(title, sizeof title, "%.200s: %.100s", ecg_study_text(curve, "title"), name);
-    snprintf(desc, sizeof desc, "%d epochs, from %s to %s; the broken line marks the epoch that was kept", n, ecg_fixed(first, y[0], 3, false),
-             ecg_fixed(last, y[n - 1], 3, false));
+    snprintf(desc, sizeof desc, "%.200s: %d epochs, from %s to %s; the broken line marks the epoch that was kept", ecg_study_text(curve, "title"), n,
+             ecg_fixed(first, y[0], 3, false), ecg_fixed(last, y[n - 1], 3, false));
     const ecg_curve line = {x, y, n, 'a', NULL};
-    ecg_put_panel(to, &(ecg_panel){title, desc, "epoch", name, x[0] < 1 ? 0 : 1, x[epochs - 1], NAN, NAN, best, false, &line, 1});
+    ecg_put_panel(to, &(ecg_panel){name, desc, "epoch", name, x[0] < 1 ? 0 : 1, x[epochs - 1], NAN, NAN, best, false, &line, 1});
 }
 
 static void put_curve_pair(ecg_text *to, const json_t *curve, double *x, double *y)
@@ -49,9 +48,13 @@ static void put_curve_pair(ecg_text *to, const json_t *curve, double *x, double 
             return;
     if (!epochs)
         return;
+    ecg_text_puts(to, "<div class=\"pair\">\n<h3>");
+    ecg_html_text(to, ecg_study_text(curve, "title"));
+    ecg_text_puts(to, "</h3>\n");
     put_one(to, curve, "loss", "training loss", x, y, epochs);
     put_one(to, curve, "value", !strcmp(measure, "validation_auroc") ? "validation macro AUROC" : !strcmp(measure, "validation_loss") ? "validation loss" : measure, x, y,
             epochs);
+    ecg_text_puts(to, "</div>\n");
 }
 
 void ecg_put_curves(ecg_text *to, const ecg_study_view *v)
@@ -109,7 +112,8 @@ void ecg_put_forgetting(ecg_text *to, const ecg_study_view *v)
         ecg_text_puts(to, "</section>\n");
         return;
     }
-    const ecg_axis axis = ecg_axis_over(x, n, 0);
+    ecg_axis axis = ecg_axis_over(x, n, 0);
+    axis.sign = false;
     if (*ecg_study_text(f, "what")) {
         ecg_text_puts(to, "<p>Linear probe: ");
         ecg_html_text(to, ecg_study_text(f, "what"));
@@ -119,7 +123,7 @@ void ecg_put_forgetting(ecg_text *to, const ecg_study_view *v)
     ecg_put_key(to, 'a', "routine columns");
     ecg_put_key(to, 'b', "laboratory columns");
     ecg_text_puts(to, "</p>\n");
-    ecg_put_forest(to, v, "Mean R2 over the columns of the table, after each stage; higher: the embedding holds more of the table", heads, 7, &axis);
+    ecg_put_forest(to, v, "Mean R2 over the columns of the table, after each stage; higher: the embedding holds more of the table", heads, ecg_study_units(v) > 1 ? 7 : 6, &axis);
     json_array_foreach(stages, i, s)
     {
         const double routine = ecg_study_number(json_object_get(s, "routine"), "r2_test"), lab = ecg_study_number(json_object_get(s, "lab"), "r2_test");
@@ -134,7 +138,8 @@ void ecg_put_forgetting(ecg_text *to, const ecg_study_view *v)
         ecg_put_cell(to, routine, 3, false);
         ecg_put_cell(to, lab, 3, false);
         ecg_put_cell(to, ecg_study_number(s, "r2_validation"), 3, false);
-        ecg_put_cell(to, ecg_study_number(s, "spread"), 3, false);
+        if (ecg_study_units(v) > 1)
+            ecg_put_cell(to, ecg_study_number(s, "spread"), 3, false);
         ecg_text_puts(to, "</tr>\n");
     }
     ecg_html_table_end(to);
@@ -155,7 +160,7 @@ static void put_changes(ecg_text *to, const json_t *list)
     }
 }
 
-static void put_ablation(ecg_text *to, const json_t *a, const ecg_axis *axis)
+static void put_ablation(ecg_text *to, const ecg_study_view *v, const json_t *a, const ecg_axis *axis)
 {
     const char *title = ecg_study_text(a, "title");
     const double seconds = ecg_study_number(a, "seconds"), ours = ecg_study_number(a, "seconds_ours");
@@ -174,13 +179,14 @@ static void put_ablation(ecg_text *to, const json_t *a, const ecg_axis *axis)
     ecg_put_cell(to, ecg_study_number(a, "labs_auroc"), 3, false);
     ecg_put_cell(to, ecg_study_number(a, "r2_test"), 3, false);
     ecg_put_cell(to, ours > 0 ? seconds / ours : NAN, 2, false);
-    ecg_put_cell(to, ecg_study_number(a, "spread"), 3, false);
+    if (ecg_study_units(v) > 1)
+        ecg_put_cell(to, ecg_study_number(a, "spread"), 3, false);
     ecg_text_puts(to, "</tr>\n");
 }
 
 static void put_noise(ecg_text *to, const ecg_study_view *v)
 {
-    const size_t units = json_array_size(ecg_study_list(v->root, "units"));
+    const size_t units = ecg_study_units(v);
     const double spread = ecg_study_number(ecg_study_row(v, "ours_shared", "diagnoses"), "spread");
     char digits[ECG_DIGITS];
     ecg_text_puts(to, "<p class=\"small muted\">Noise: ");
@@ -217,7 +223,8 @@ void ecg_put_ablations(ecg_text *to, const ecg_study_view *v)
     }
     const ecg_axis axis = ecg_axis_over(x, n, 0);
     ecg_put_forest(to, v, "Each line is ours with one option changed: paired difference of macro AUROC on diagnoses to ours (95 % interval), what the table can still be "
-                          "told from after stage 2 (forgetting), and training time as a multiple of ours", heads, 8, &axis);
+                          "told from after stage 2 (forgetting), and training time as a multiple of ours", heads, ecg_study_units(v) > 1 ? 8 : 7,
+                   &axis);
     ecg_text_puts(to, "<tr class=\"ours\"><th scope=\"row\">ours, as set</th>");
     ecg_put_marks(to, &axis, &(ecg_mark){{0, NAN, NAN}, 'b'}, 1);
     ecg_text_puts(to, "<td class=\"n\">&#8211;</td>");
@@ -225,10 +232,11 @@ void ecg_put_ablations(ecg_text *to, const ecg_study_view *v)
     ecg_put_cell(to, ecg_study_number(ecg_study_row(v, "ours_shared", "labs"), "auroc"), 3, false);
     ecg_put_cell(to, ecg_study_number(ecg_study_stage(v, "diagnoses"), "r2_test"), 3, false);
     ecg_put_cell(to, 1, 2, false);
-    ecg_put_cell(to, ecg_study_number(ours, "spread"), 3, false);
+    if (ecg_study_units(v) > 1)
+        ecg_put_cell(to, ecg_study_number(ours, "spread"), 3, false);
     ecg_text_puts(to, "</tr>\n");
     json_array_foreach(list, i, a)
-        put_ablation(to, a, &axis);
+        put_ablation(to, v, a, &axis);
     ecg_html_table_end(to);
     put_noise(to, v);
     ecg_text_puts(to, "</section>\n");

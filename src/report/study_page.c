@@ -15,26 +15,26 @@ static const char style[] =
     ".badge{font-size:.7rem;font-weight:400;color:var(--muted);border:1px solid var(--line);border-radius:.6rem;padding:.05rem .5rem;vertical-align:.15em;white-space:nowrap}\n"
     "a{color:var(--bar)}nav ul{list-style:none;margin:1rem 0 0;padding:0;display:flex;flex-wrap:wrap;gap:.2rem 1.1rem;font-size:.9rem}nav a{padding:.2rem 0;display:inline-block}\n"
     ".verdict{margin:.6rem 0;padding:0;list-style:none}.verdict li{padding:.45rem 0 .45rem .9rem;border-left:.25rem solid var(--line);margin:.35rem 0}\n"
-    ".verdict li.key{border-left-color:var(--bar);font-size:1.05rem}.verdict b{font-weight:600;display:block;font-size:.82rem;color:var(--muted)}\n"
+    ".verdict li.main{border-left-color:var(--bar);font-size:1.06em}.verdict b::first-letter{text-transform:uppercase}.verdict b{font-weight:600;display:block;font-size:.82rem;color:var(--muted)}\n"
     "tr.ours th,tr.ours td{font-weight:600}tr.ours .ci{font-weight:400}.ci{color:var(--muted)}.state{color:var(--muted);font-style:italic}\n"
-    ".state small,td.n small{display:block;white-space:normal;min-width:0!important;color:var(--muted);font-style:normal;max-width:18rem;margin-left:auto}.change{display:block;color:var(--muted)}\n"
-    "th,td,dd,li,p,figcaption{overflow-wrap:anywhere}th.n,td.n{overflow-wrap:normal}.code{font-family:ui-monospace,\"DejaVu Sans Mono\",monospace;font-size:.9em}\n"
-    ".forest td,.forest tbody th{padding-top:.38rem;padding-bottom:.38rem}.forest th.f{position:relative;height:3.4rem;text-align:center;vertical-align:top}\n"
-    ".forest .f{position:relative;padding:0;min-width:13rem;width:36%}.f>svg{position:absolute;left:0;top:0;width:100%;height:100%;overflow:visible}td.f2{height:2.5rem}td.f1{height:1.9rem}\n"
+    ".state small,.because small{display:block!important;white-space:normal;min-width:0!important;color:var(--muted);font-style:normal;max-width:18rem;margin-left:auto}.change{display:block;color:var(--muted)}\n"
+    "dd,li,p,figcaption,td,tbody th{overflow-wrap:anywhere}td{min-width:6.3rem}tbody th{min-width:8.5rem}td.n{min-width:0;overflow-wrap:normal}thead th.n{white-space:normal}.state small{overflow-wrap:anywhere}.code{font-family:ui-monospace,\"DejaVu Sans Mono\",monospace;font-size:.9em}\n"
+    ".forest tbody td,.forest tbody th{vertical-align:middle;padding-top:.38rem;padding-bottom:.38rem}.forest th.f{position:relative;height:3.4rem;text-align:center;vertical-align:top}\n"
+    ".forest tbody th{min-width:11rem}.forest .f{position:relative;padding:0;min-width:12rem;width:32%}.f>svg{position:absolute;left:0;top:0;width:100%;height:100%;overflow:visible}td.f2{height:2.5rem}td.f1{height:1.9rem}\n"
     ".f text{fill:var(--muted);font-size:11px;font-weight:400;text-anchor:middle}.f .tick{stroke:var(--muted);stroke-width:1}line.tick{stroke:var(--muted)}.ref{stroke:var(--muted);stroke-width:1;stroke-dasharray:3 3}\n"
     ".sa{stroke:var(--bar);stroke-width:1.8}.sb{stroke:var(--bar2);stroke-width:1.8}.sc{stroke:var(--muted);stroke-width:1.8}.open{fill:var(--ground);stroke:var(--text);stroke-width:1.4}\n"
     "line.tick{stroke-dasharray:none}.keys .entry{display:inline-block;margin-right:1rem}.keys .key{width:1em;height:1em;vertical-align:-.1em}\n"
     ".panels{display:grid;grid-template-columns:repeat(auto-fill,minmax(17.5rem,1fr));gap:.4rem 1.4rem}.panel{margin:.4rem 0}.panel figcaption{font-size:.85rem;color:var(--text)}\n"
-    ".panel svg{max-width:26rem}figure.panel text{font-size:3.3px}.grid path{stroke:var(--line);stroke-width:.25}.tick path{stroke:var(--muted);stroke-width:.3}.panel .ref path{stroke:var(--muted);"
+    ".panels.two{grid-template-columns:repeat(auto-fill,minmax(21rem,1fr))}.panel svg{max-width:26rem}.keys .key.long{width:2em}.key .line path{stroke-width:2!important}.key .lb path{stroke-dasharray:6 3}.key .lc path{stroke-dasharray:2 3}.pair{min-width:0}.pair h3{margin:.9rem 0 0}.pair figcaption{color:var(--muted)}figure.panel text{font-size:3.3px}.grid path{stroke:var(--line);stroke-width:.25}.tick path{stroke:var(--muted);stroke-width:.3}.panel .ref path{stroke:var(--muted);"
     "stroke-width:.3;stroke-dasharray:1.2 1.2;fill:none}.line path{fill:none;stroke-width:.6;stroke-linejoin:round;stroke-linecap:round}.la path{stroke:var(--bar)}.lb path{stroke:var(--bar2);"
     "stroke-dasharray:2.2 1.1}.lc path{stroke:var(--text);stroke-dasharray:.6 1.2}.ld path{stroke:var(--muted);stroke-width:.35}\n"
     ".card{display:grid;grid-template-columns:minmax(7rem,max-content) 1fr;gap:.45rem 1.2rem;margin:.8rem 0}.card dt{color:var(--muted)}.card dd{margin:0}.card dd p,.card ul{margin:0;padding-left:0}"
     ".card ul{padding-left:1.1rem}\n"
-    "@media(max-width:40rem){.card{grid-template-columns:1fr;gap:.1rem}.card dd{margin-bottom:.6rem}.narrow{display:table-cell}.wide table{min-width:34rem}.wide table.forest{min-width:44rem}"
-    "figure.panel text{font-size:3.3px}td.n small{display:block}.panels{grid-template-columns:1fr}}\n"
+    "@media(max-width:40rem){.card{grid-template-columns:1fr;gap:.1rem}.card dd{margin-bottom:.6rem}.narrow{display:table-cell}.wide table{min-width:34rem}.wide table.forest{min-width:40rem}"
+    "figure.panel text{font-size:3.3px}caption{width:calc(100vw - 1.9rem)}.wide tbody th{position:sticky;left:0;z-index:1;background:var(--ground);box-shadow:inset 0 -1px var(--line)}.forest tbody th{min-width:8.5rem}.forest .f{min-width:11rem}.panels,.panels.two{grid-template-columns:1fr}}\n"
     "@page{@bottom-left{content:\"" ECG_STATEMENT "\";font:8pt sans-serif;color:#56606b}@bottom-right{content:counter(page) \" / \" counter(pages);font:8pt sans-serif;color:#56606b}}\n"
-    "@media print{nav{display:none}h2,h3,caption,.keys{break-after:avoid}thead{break-after:avoid}table{font-size:8.2pt}th,td{padding-right:.4rem}.n{padding-right:.4rem;padding-left:.2rem}"
-    ".forest .f{min-width:0;width:30%}.panels{grid-template-columns:1fr 1fr}.panel{break-inside:avoid}.verdict li,.card dd,.card dt{break-inside:avoid}a{color:inherit;text-decoration:none}"
+    "@media print{nav{display:none}h2,h3,.keys,p:has(+.wide),p:has(+.panels){break-after:avoid}.wide{break-inside:avoid}table{font-size:8.2pt}th,td{padding-right:.4rem}.n{padding-right:.4rem;padding-left:.2rem}"
+    ".forest .f{min-width:0;width:30%}.panels,.panels.two{grid-template-columns:1fr 1fr 1fr}.panels.two{grid-template-columns:1fr 1fr}.panel,.pair{break-inside:avoid}.verdict li,.card dd,.card dt{break-inside:avoid}a{color:inherit;text-decoration:none}"
     ".f text{font-size:9px}details:not([open])>summary{font-style:italic}}\n";
 
 static void put_contents(ecg_text *to)
@@ -57,8 +57,8 @@ static void put_found(ecg_text *to, const ecg_study_view *v)
     json_array_foreach(v->verdict, i, x)
     {
         const char *about = ecg_study_text(x, "about");
-        const bool key = !strcmp(about, "ours against signal only") || !strcmp(about, "shuffled pairs") || !strcmp(about, "completeness");
-        ecg_text_puts(to, key ? "<li class=\"key\"><b>" : "<li><b>");
+        const bool main_one = !strcmp(about, "ours against signal only") || !strcmp(about, "shuffled pairs") || !strcmp(about, "completeness");
+        ecg_text_puts(to, main_one ? "<li class=\"main\"><b>" : "<li><b>");
         ecg_html_text(to, about);
         ecg_text_puts(to, "</b> ");
         ecg_put_words(to, ecg_study_text(x, "text"));
@@ -70,7 +70,12 @@ static void put_found(ecg_text *to, const ecg_study_view *v)
 
 static ecg_status make_page(ecg_text *page, ecg_study_view *v, ecg_err *err)
 {
-    ecg_html_begin_with(page, "Study", "Table 1: what the table taught the ECG", v->synthetic, style);
+    ecg_text looks = {0};
+    ecg_text_puts(&looks, style);
+    if (v->synthetic)
+        ecg_text_puts(&looks, "@page{@bottom-center{content:\"Synthetic cohort.\";font:8pt sans-serif;color:#56606b}}\n");
+    ecg_html_begin_with(page, "Study", "Table 1: an ECG encoder that has seen the table", v->synthetic, looks.at ? looks.at : style);
+    ecg_text_clear(&looks);
     put_contents(page);
     put_found(page, v);
     ecg_put_table_1(page, v);

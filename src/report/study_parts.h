@@ -50,6 +50,7 @@ const char *ecg_study_state(const json_t *object); /* "failed", "left out" ...: 
 json_t *ecg_study_row(const ecg_study_view *v, const char *row, const char *task);   /* NULL: none */
 json_t *ecg_study_difference(const ecg_study_view *v, const char *a, const char *b, const char *task);
 json_t *ecg_study_stage(const ecg_study_view *v, const char *stage); /* of forgetting */
+size_t ecg_study_units(const ecg_study_view *v); /* cohorts times seeds */
 const char *ecg_study_title(const ecg_study_view *v, const char *row); /* its title, or the word itself */
 
 /* ---- words (study_words.c) ------------------------------------------------------------------------------------------------------------ */
@@ -77,12 +78,12 @@ void ecg_put_duration(ecg_text *to, double seconds);
 /* A forest plot is a column of a table: rows share an axis, marks lie on it. A head "@name" of ecg_put_forest is that column. */
 typedef struct { double lo, hi, step, line; int decimals; bool sign; } ecg_axis; /* line: drawn through all rows; NAN: none */
 ecg_axis ecg_axis_over(const double *x, int64_t n, double line); /* round numbers around them; NANs do not count */
-typedef struct { ecg_span at; char look; /* 'a' filled disc, 'b' square, 'c' open diamond without interval */ } ecg_mark;
+typedef struct { ecg_span at; char look; /* 'a' filled disc, 'b' square, 'c' open diamond, in the middle */ } ecg_mark;
 void ecg_put_forest(ecg_text *to, const ecg_study_view *v, const char *caption, const char *const *heads, int n, const ecg_axis *axis);
 void ecg_put_marks(ecg_text *to, const ecg_axis *axis, const ecg_mark *mark, int n);
-void ecg_put_key(ecg_text *to, char look, const char *what);
+void ecg_put_key(ecg_text *to, char look, const char *what); /* 'A' 'B' 'C': the lines of panels */
 
-/* Lines over x and y, drawn in a panel of 88 x 56 mm. */
+/* Lines over x and y, drawn in a panel of 90 x 56 mm. */
 typedef struct { const double *x, *y; int n; char look; /* as above; 'd': grey, without dots */ const double *weight; /* dots' areas, may be NULL */ } ecg_curve;
 typedef struct {
     const char *title, *desc, *x_name, *y_name;

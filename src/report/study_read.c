@@ -94,6 +94,11 @@ json_t *ecg_study_stage(const ecg_study_view *v, const char *stage)
     return find(ecg_study_list(json_object_get(v->root, "forgetting"), "stages"), "stage", stage, NULL, NULL, NULL, NULL);
 }
 
+size_t ecg_study_units(const ecg_study_view *v)
+{
+    return json_array_size(ecg_study_list(v->root, "units"));
+}
+
 const char *ecg_study_title(const ecg_study_view *v, const char *row)
 {
     const char *title = ecg_study_text(find(ecg_study_list(v->root, "rows"), "row", row, NULL, NULL, NULL, NULL), "title");

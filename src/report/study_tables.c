@@ -109,7 +109,8 @@ static void put_other_scores(ecg_text *to, const ecg_study_view *v)
     json_t *row;
     ecg_text_puts(to, "<details><summary>Other ways to score the same predictions</summary>\n");
     ecg_put_table(to, v, "Macro AUROC of all test ECGs and of the first of each stay, with labels of one class left out or counted as 0.5; micro AUROC; macro "
-                         "average precision; labels with both classes; spread: standard deviation between cohorts or seeds", heads, 10);
+                         "average precision; labels with both classes; spread: standard deviation between cohorts or seeds", heads,
+                  ecg_study_units(v) > 1 ? 10 : 9);
     json_array_foreach(ecg_study_list(v->root, "rows"), i, row)
     {
         const json_t *unit = json_array_get(ecg_study_list(row, "units"), 0);
@@ -124,7 +125,8 @@ static void put_other_scores(ecg_text *to, const ecg_study_view *v)
         ecg_put_cell_span(to, ecg_study_span(json_object_get(row, "precision"), "value", "lo", "hi"), 3, false);
         ecg_put_cell(to, ecg_study_number(unit, "defined"), 0, false);
         ecg_put_cell(to, ecg_study_number(unit, "records"), 0, false);
-        ecg_put_cell(to, ecg_study_number(row, "spread"), 3, false);
+        if (ecg_study_units(v) > 1)
+            ecg_put_cell(to, ecg_study_number(row, "spread"), 3, false);
         ecg_text_puts(to, "</tr>\n");
     }
     ecg_html_table_end(to);
@@ -201,7 +203,8 @@ static void put_difference(ecg_text *to, const ecg_study_view *v, const json_t *
         ecg_put_cell_state(to, d);
     ecg_html_cell(to, has ? ecg_finding(s) : "");
     put_above(to, ecg_study_number(d, "above"));
-    ecg_put_cell(to, ecg_study_number(d, "spread"), 3, false);
+    if (ecg_study_units(v) > 1)
+        ecg_put_cell(to, ecg_study_number(d, "spread"), 3, false);
     ecg_text_puts(to, "</tr>\n");
 }
 
@@ -226,7 +229,7 @@ static void put_differences_of(ecg_text *to, const ecg_study_view *v, const char
     if (!rows)
         return;
     const ecg_axis axis = ecg_axis_over(x, n, 0);
-    ecg_put_forest(to, v, caption, heads, 6, &axis);
+    ecg_put_forest(to, v, caption, heads, ecg_study_units(v) > 1 ? 6 : 5, &axis);
     json_array_foreach(list, i, d)
         if (!strcmp(ecg_study_text(d, "task"), task))
             put_difference(to, v, d, &axis);
@@ -280,7 +283,7 @@ static void put_control(ecg_text *to, const ecg_study_view *v, const json_t *c)
     if (!ecg_study_done(c)) {
         ecg_put_cell_state(to, c);
     } else if (json_array_size(list)) {
-        ecg_text_puts(to, "<td class=\"n\">");
+        ecg_text_puts(to, "<td class=\"n because\">");
         json_array_foreach(list, i, d)
         {
             ecg_text words = {0};

@@ -78,10 +78,10 @@ static ecg_span span_between(const ecg_study_view *v, const char *a, const char 
     return span_of(ecg_study_difference(v, a, b, task));
 }
 
-/* "Ours minus Supervised, signal only, diagnoses: +0.012 (+0.003 to +0.021). " */
+/* "'Ours' minus 'Supervised, signal only', diagnoses: +0.012 (+0.003 to +0.021). " */
 static void begin(ecg_text *to, const ecg_study_view *v, const char *a, const char *b, const char *task, ecg_span d)
 {
-    ecg_text_printf(to, "%s minus %s, %s: ", ecg_study_title(v, a), ecg_study_title(v, b), task);
+    ecg_text_printf(to, "'%s' minus '%s', %s: ", ecg_study_title(v, a), ecg_study_title(v, b), task);
     ecg_words_span(to, d, true);
     ecg_text_puts(to, ". ");
 }
@@ -97,7 +97,7 @@ static void judge(ecg_study_view *v, const char *about, const char *a, const cha
         return;
     if (isnan(d.point)) {
         const char *why = ecg_study_text(object, "why");
-        ecg_text_printf(&s, "%s minus %s, %s: no figure (%s%s%s).", ecg_study_title(v, a), ecg_study_title(v, b), task, ecg_study_state(object), *why ? ": " : "", why);
+        ecg_text_printf(&s, "'%s' minus '%s', %s: no figure (%s%s%s).", ecg_study_title(v, a), ecg_study_title(v, b), task, ecg_study_state(object), *why ? ": " : "", why);
     } else {
         begin(&s, v, a, b, task, d);
         ecg_text_puts(&s, !strcmp(finding, "above zero") ? above : !strcmp(finding, "below zero") ? below : !strcmp(finding, "includes zero") ? zero :
