@@ -118,17 +118,31 @@ typedef struct {
 static logistic evaluate(const terms *t, double a, double b)
 {
     logistic f = {0};
+    double product = 1; /* of 1 + e, each between 1 and 2: one logarithm for many */
+    int factors = 0;
     for (int64_t i = 0; i < t->n; i++) {
         const term *m = &t->term[i];
-        const double z = a + b * m->x, e = ecg_exp(z < 0 ? z : -z), p = z < 0 ? e / (1 + e) : 1 / (1 + e);
-        const double w = m->count * (e / ((1 + e) * (1 + e))), g = m->positives - m->count * p;
-        f.likelihood += m->positives * z - m->count * ((z > 0 ? z : 0) + ecg_log(1 + e));
+        const double z = a + b * m->x, e = ecg_exp(z < 0 ? z : -z), r = 1 / (1 + e), p = z < 0 ? e * r : r;
+        const double w = m->count * (e * r * r), g = m->positives - m->count * p;
+        f.likelihood += m->positives * z - m->count * (z > 0 ? z : 0);
+        if (m->count == 1) {
+            product *= 1 + e;
+            factors++;
+        } else {
+            f.likelihood -= m->count * ecg_log(1 + e);
+        }
+        if (factors == 1000) {
+            f.likelihood -= ecg_log(product);
+            product = 1;
+            factors = 0;
+        }
         f.grad[0] += g;
         f.grad[1] += g * m->x;
         f.h[0] += w;
         f.h[1] += w * m->x;
         f.h[2] += w * m->x * m->x;
     }
+    f.likelihood -= ecg_log(product);
     return f;
 }
 
