@@ -207,6 +207,11 @@ static int build(void)
     if (result.absent + result.broken)
         ecg_say(tool_watch(), "%" PRId64 " recordings are not in the folder, %" PRId64 " could not be used; %s lists them", result.absent, result.broken,
                 result.failures);
+    if (st == ECG_EARG) {
+        char text[1024];
+        ecg_err_text(text, sizeof text, &err);
+        return tool_usage(&cmd_cohort, "%s", text);
+    }
     if (st)
         return tool_fail(&err);
     ecg_say(tool_watch(), "%s: %" PRId64 " records of %" PRId64 " patients%s", o.output, result.records, result.patients,

@@ -536,10 +536,15 @@ const char *ecg_sources_end(ecg_text *t)
 
 void ecg_labels_count(ecg_label_table *table, const int8_t *label, int64_t n)
 {
-    for (int k = 0; k < table->n; k++) {
-        table->label[k].count = 0;
+    enum { TOGETHER = 256 }; /* neighbours lie in the same cache lines */
+    for (int from = 0; from < table->n; from += TOGETHER) {
+        const int labels = table->n - from < TOGETHER ? table->n - from : TOGETHER;
+        int64_t count[TOGETHER] = {0};
         for (int64_t i = 0; i < n; i++)
-            table->label[k].count += label[i * table->n + k] == 1;
+            for (int k = 0; k < labels; k++)
+                count[k] += label[i * table->n + from + k] == 1;
+        for (int k = 0; k < labels; k++)
+            table->label[from + k].count = count[k];
     }
     ecg_label_table_hash(table);
 }

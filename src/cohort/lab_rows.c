@@ -46,8 +46,8 @@ ecg_lab_class ecg_lab_classify(const ecg_lab_value *v, double lower, double uppe
         return v->value < lower ? ECG_LAB_LOW : v->value > upper ? ECG_LAB_HIGH : ECG_LAB_NORMAL;
     if (v->sign == '<') {
         if (v->or_equal ? x < lower : x <= lower)
-            return x > 0 || lower > 0 ? ECG_LAB_LOW : ECG_LAB_NORMAL; /* "<0" against a limit of 0 says nothing below it */
-        if (!(lower > 0) && !(x > upper))
+            return x == 0 && lower == 0 ? ECG_LAB_NORMAL : ECG_LAB_LOW; /* "<0" against a limit of 0 says nothing below it */
+        if ((isnan(lower) || lower == 0) && !(x > upper))
             return ECG_LAB_NORMAL;
     }
     if (v->sign == '>') {

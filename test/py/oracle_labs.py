@@ -71,13 +71,10 @@ def class_of(number, text, low, high, censored):
     if not found or not censored:
         return None
     sign, x = found.group(1).upper(), float(found.group(2))
-    if sign[0] in "<L" and low <= 0:
-        low = -np.inf  # a text never passes a lower limit of 0
+    if sign[0] in "<L" and low == 0 and x >= 0:
+        low = -np.inf  # what is measured against a limit of 0 does not go below it
     inside = x if "=" in sign else np.nextafter(x, -np.inf if sign[0] in "<L" else np.inf)
-    if sign[0] in "<L":
-        far = min(0.0, inside)  # a measured quantity goes down to 0
-    else:
-        far = np.inf
+    far = -np.inf if sign[0] in "<L" else np.inf
     return one(inside) if one(inside) == one(far) else None
 
 

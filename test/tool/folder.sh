@@ -206,11 +206,11 @@ expect 1 's.csv:66:3: tabular.x: "w65" is the 65th different word' "free text" $
 { printf id,path; i=0; while [ $i -lt 17 ]; do i=$((i + 1)); printf ,label.s$i.A; done; echo; } >s.csv
 expect 1 's.csv:1:19: more than 16 sets' "seventeen sets" $S
 small id,path,age,AF "1,$m1,50,1"
-expect 1 'columns: .*none of id=' "a column of no meaning" $S --columns ids=id
+expect 2 'columns: .*none of id=' "a column of no meaning" $S --columns ids=id
 expect 1 'columns: no column "idd", the nearest is "id"' "a column that is not there" $S --columns id=idd
 expect 1 'tabular: no column "agee", the nearest is "age"' "an input that is not there" $S --tabular agee:cat
 expect 1 'label-columns: no column "A"' "a label that is not there" $S --label-columns s:A
-expect 1 'no name of a set' "a set that is none" $S --label-columns S-1:AF
+expect 2 'no name of a set' "a set that is none" $S --label-columns S-1:AF
 expect 1 'AF.* is a label and something else' "a label among the inputs" $S --tabular age,AF --label-columns AF
 expect 1 'no such folder' "no folder" "$E" cohort build --folder nowhere --table s.csv -o x.cohort
 expect 1 'none.csv' "no table" "$E" cohort build --folder $R --table none.csv -o x.cohort

@@ -108,9 +108,9 @@ expect 1 'cut.csv.gz.*(gzip|stream)' "a gzip stream that ends early" build cut.c
 head -n 1 far/mds_ed.csv >empty.csv
 expect 1 'empty.csv: no recording in it' "no rows" build empty.csv --no-waveforms -o bad.cohort
 expect 1 'no mds_ed.csv' "no table there" build h/mimic-iv-ecg --no-waveforms -o bad.cohort
-expect 1 'ecg names those' "no recordings named" build far -o bad.cohort
-expect 1 'offset-minutes' "windows are made already" build far --no-waveforms --offset-minutes 5 -o bad.cohort
-expect 1 'lab-rows' "no laboratory rows" build far --no-waveforms --lab-rows x.csv -o bad.cohort
+expect 2 'ecg names those' "no recordings named" build far -o bad.cohort
+expect 2 'offset-minutes' "windows are made already" build far --no-waveforms --offset-minutes 5 -o bad.cohort
+expect 2 'lab-rows' "no laboratory rows" build far --no-waveforms --lab-rows x.csv -o bad.cohort
 check "nothing under the name" [ -z "$(find . -maxdepth 1 -name 'bad.cohort*')" ]
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]
