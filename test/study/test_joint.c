@@ -139,10 +139,9 @@ static void project_plainly(double *out, float *const *g, int n, int len, bool f
                 continue;
             for (int k = 0; k < len; k++)
                 other[k] = (double)g[j][k];
-            const double along = dot(mine, other, len);
-            if (along < 0)
-                for (int k = 0; k < len; k++)
-                    mine[k] -= along / dot(other, other, len) * other[k];
+            const double along = dot(mine, other, len), whole = dot(other, other, len);
+            for (int k = 0; k < len && along < 0; k++)
+                mine[k] -= along / whole * other[k];
         }
         for (int k = 0; k < len; k++)
             out[k] += mine[k];
