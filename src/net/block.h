@@ -19,9 +19,10 @@ typedef struct {
     const float *norm_w, *norm_b; /* (H) */
 } ecg_block;
 
-/* What the backward pass needs: v, g, r (L, H), o (L, 2H), stat (L, 2). */
+/* What the backward pass needs: the slope of GELU times inner, g, r (L, H), o with the gates' sigmoids (L, 2H), stat (L, 2). */
 typedef struct {
-    float *v, *g, *o, *r, *stat;
+    float *slope, *g, *o, *r, *stat;
+    bool forward_only; /* no backward pass: slope holds v */
 } ecg_block_acts;
 
 /* Added to; a NULL is not wanted. k0, k1 and D go together, norm_w and norm_b too. A block with a scan has
@@ -31,17 +32,17 @@ typedef struct {
     ecg_scan_grads scan;
 } ecg_block_grads;
 
-/* y (L, H) from u (L, H). inner (H): dropout scales or NULL. Fills v, g, o of acts. */
+/* y (L, H) from u (L, H). inner (H): dropout scales or NULL. Fills slope, g, o of acts. */
 void ecg_s4_layer_forward(float *y, const ecg_block *w, ecg_block_acts *acts, const float *u, const float *inner, const ecg_kernels *k,
                           float *scratch);
 /* du (L, H) is overwritten, NULL: not wanted. work: (L, 3H) floats. */
 void ecg_s4_layer_backward(float *du, const ecg_block_grads *grads, const ecg_block *w, const ecg_block_acts *acts, const float *dy, const float *u,
-                           const float *inner, const ecg_kernels *k, float *scratch, float *work);
+                           const ecg_kernels *k, float *scratch, float *work);
 
 void ecg_block_forward(float *out, const ecg_block *w, ecg_block_acts *acts, const float *u, const float *inner, const float *outer,
                        const ecg_kernels *k, float *scratch);
-/* du (L, H) is overwritten, may not be dout; NULL: not wanted. work: (L, 5H) floats. */
+/* du (L, H) is overwritten, may not be dout; NULL: not wanted. work: (L, 4H) floats. */
 void ecg_block_backward(float *du, const ecg_block_grads *grads, const ecg_block *w, const ecg_block_acts *acts, const float *dout, const float *u,
-                        const float *inner, const float *outer, const ecg_kernels *k, float *scratch, float *work);
+                        const float *outer, const ecg_kernels *k, float *scratch, float *work);
 
 #endif

@@ -256,7 +256,7 @@ typedef struct {
 
 typedef struct {
     sample act;              /* for samples that are not kept */
-    float *scratch, *work;   /* ecg_s4_conv_scratch; (L, 5H) */
+    float *scratch, *work;   /* ecg_s4_conv_scratch; (L, 4H) */
     float *d[2];             /* (L, H) gradient going down */
     float *pooled;           /* (H) */
 } worker_work;
@@ -294,12 +294,13 @@ static bool take_sample(sample *s, const ecg_encoder *e, ecg_arena *a, bool deep
             *b = s->block[0];
             continue;
         }
-        b->v = ecg_arena_take(a, L * H, sizeof(float));
+        b->slope = ecg_arena_take(a, L * H, sizeof(float));
         b->g = ecg_arena_take(a, L * H, sizeof(float));
         b->o = ecg_arena_take(a, 2 * L * H, sizeof(float));
         b->r = ecg_arena_take(a, L * H, sizeof(float));
         b->stat = ecg_arena_take(a, 2 * L, sizeof(float));
-        ok = b->v && b->g && b->o && b->r && b->stat;
+        b->forward_only = !deep;
+        ok = b->slope && b->g && b->o && b->r && b->stat;
     }
     return ok;
 }
@@ -314,7 +315,7 @@ static bool take_work(ecg_encoder_work *w, const ecg_encoder *e, ecg_arena *a, i
         worker_work *ww = a ? &w->worker[i] : NULL;
         if (!take_sample(a ? &ww->act : NULL, e, a, training, floats))
             return false;
-        *floats += ecg_s4_conv_scratch(&e->layer->conv) + H + (training ? 7 * L * H : 0);
+        *floats += ecg_s4_conv_scratch(&e->layer->conv) + H + (training ? 6 * L * H : 0);
         if (!a)
             continue;
         ww->scratch = ecg_arena_take(a, ecg_s4_conv_scratch(&e->layer->conv), sizeof(float));
@@ -322,7 +323,7 @@ static bool take_work(ecg_encoder_work *w, const ecg_encoder *e, ecg_arena *a, i
         if (!ww->scratch || !ww->pooled)
             return false;
         if (training) {
-            ww->work = ecg_arena_take(a, 5 * L * H, sizeof(float));
+            ww->work = ecg_arena_take(a, 4 * L * H, sizeof(float));
             ww->d[0] = ecg_arena_take(a, L * H, sizeof(float));
             ww->d[1] = ecg_arena_take(a, L * H, sizeof(float));
             if (!ww->work || !ww->d[0] || !ww->d[1])
@@ -477,7 +478,7 @@ static void backward_sample(const job *j, const sample *s, worker_work *w, float
         if (taps)
             ecg_s4_conv_gradient_into(&grads, &l->conv, slice + l->g_conv, slice + l->g_D);
         const bool dropped = j->drop && c->dropout > 0;
-        ecg_block_backward(i > j->lowest ? below : NULL, &grads, &block, &s->block[i], d, s->u[i], dropped ? s->inner + (size_t)i * H : NULL,
+        ecg_block_backward(i > j->lowest ? below : NULL, &grads, &block, &s->block[i], d, s->u[i],
                            dropped ? s->outer + (size_t)i * H : NULL, j->k, w->scratch, w->work);
         float *t = d;
         d = below;

@@ -3,7 +3,7 @@
  * has defined vf, LANES, the v_ functions, R, S (the register block of the convolution), WIDE (that of the product) and NAME.
  *
  * vf v_load(p), v_load_n(p, n) (n < LANES lanes, the rest 0), v_set(x); v_store(p, a), v_store_n(p, a, n); v_fma(a, b, c) = a b + c;
- * v_max, v_min (the second one where one is NAN), v_sqrt, v_round (to nearest even), v_pow2(n) = 2^n, v_sum (fixed order),
+ * v_max, v_min (the second one where one is NAN), v_sqrt, v_inverse (within 1 ulp, of what is not 0), v_round (to nearest even), v_pow2(n) = 2^n, v_sum (fixed order),
  * v_negative(x, a, b) = x < 0 ? a : b; + - * / are the compiler's. The build forbids contraction: a fused step is always written v_fma. */
 #include <math.h>
 #include <string.h>
@@ -48,7 +48,7 @@ static inline vf v_exp(vf x)
 static inline vf v_Phi(vf x, vf *e)
 {
     const vf z = v_max(v_set(0.0f) - x, x) * v_set(0.70710678118654752f);
-    const vf t = v_set(1.0f) / v_fma(z, v_set(0.35f), v_set(1.0f));
+    const vf t = v_inverse(v_fma(z, v_set(0.35f), v_set(1.0f)));
     vf p = v_fma(v_set(3.5709974589e-02f), t, v_set(-1.4417873746e-01f));
     p = v_fma(p, t, v_set(1.4640178716e-01f));
     p = v_fma(p, t, v_set(1.9650269481e-02f));
@@ -63,51 +63,55 @@ static inline vf v_Phi(vf x, vf *e)
     return v_negative(x, half_erfc, v_set(1.0f) - half_erfc);
 }
 
-/* 1 / (1 + e^-x); *rest = 1 - that, without cancellation */
-static inline vf v_sigmoid(vf x, vf *rest)
-{
-    const vf e = v_exp(v_set(0.0f) - x), s = v_set(1.0f) / (v_set(1.0f) + e);
-    *rest = e * s;
-    return s;
-}
+static inline vf v_sigmoid(vf x) { return v_inverse(v_set(1.0f) + v_exp(v_set(0.0f) - x)); }
 
-static void gelu(float *y, const float *x, size_t n)
+static void gelu(float *y, float *slope, const float *x, const float *scale, int rows, int H)
 {
-    for (size_t i = 0; i < n; i += LANES) {
-        vf e;
-        const vf a = load_some(x + i, n - i);
-        store_some(y + i, a * v_Phi(a, &e), n - i);
-    }
-}
-
-static void gelu_backward(float *dx, const float *dy, const float *x, size_t n)
-{
-    for (size_t i = 0; i < n; i += LANES) {
-        vf e;
-        const vf a = load_some(x + i, n - i), phi = v_Phi(a, &e);
-        store_some(dx + i, load_some(dy + i, n - i) * v_fma(a * v_set(0.39894228040143268f), e, phi), n - i);
-    }
-}
-
-static void glu(float *y, const float *o, int rows, int H)
-{
-    for (int r = 0; r < rows; r++, y += H, o += 2 * (size_t)H)
+    for (int r = 0; r < rows; r++, y += H, x += H, slope += slope ? H : 0)
         for (int h = 0; h < H; h += LANES) {
-            vf rest;
+            vf e;
             const size_t left = H - h;
-            store_some(y + h, load_some(o + h, left) * v_sigmoid(load_some(o + H + h, left), &rest), left);
+            const vf a = load_some(x + h, left), phi = v_Phi(a, &e), c = scale ? load_some(scale + h, left) : v_set(1.0f);
+            store_some(y + h, a * phi * c, left);
+            if (slope)
+                store_some(slope + h, v_fma(a * v_set(0.39894228040143268f), e, phi) * c, left);
         }
 }
 
-static void glu_backward(float *d_o, const float *dy, const float *o, int rows, int H)
+static void glu(float *y, float *o, const float *scale, const float *plus, int rows, int H)
 {
-    for (int r = 0; r < rows; r++, dy += H, o += 2 * (size_t)H, d_o += 2 * (size_t)H)
+    for (int r = 0; r < rows; r++, y += H, o += 2 * (size_t)H, plus += plus ? H : 0)
         for (int h = 0; h < H; h += LANES) {
-            vf rest;
             const size_t left = H - h;
-            const vf d = load_some(dy + h, left), gate = v_sigmoid(load_some(o + H + h, left), &rest) * d;
-            store_some(d_o + h, gate, left);
-            store_some(d_o + H + h, gate * rest * load_some(o + h, left), left);
+            const vf gate = v_sigmoid(load_some(o + H + h, left)), a = load_some(o + h, left) * gate;
+            store_some(y + h, v_fma(a, scale ? load_some(scale + h, left) : v_set(1.0f), plus ? load_some(plus + h, left) : v_set(0.0f)), left);
+            store_some(o + H + h, gate, left);
+        }
+}
+
+enum { BAND = 8 }; /* rows whose sums are taken before they are added to what there is: few roundings, and the rows are in the cache */
+
+static void glu_backward(float *d_o, float *db, const float *dy, const float *o, const float *scale, int rows, int H)
+{
+    for (int r0 = 0; r0 < rows; r0 += BAND, dy += BAND * (size_t)H, o += 2 * BAND * (size_t)H, d_o += 2 * BAND * (size_t)H)
+        for (int h = 0; h < H; h += LANES) {
+            const size_t left = H - h;
+            const vf c = scale ? load_some(scale + h, left) : v_set(1.0f);
+            vf sum[2] = {v_set(0), v_set(0)};
+            for (int r = 0; r < BAND && r0 + r < rows; r++) {
+                const float *at = o + 2 * (size_t)r * H + h;
+                float *to = d_o + 2 * (size_t)r * H + h;
+                const vf gate = load_some(at + H, left), d = load_some(dy + (size_t)r * H + h, left) * c * gate;
+                const vf slope = d * load_some(at, left) * (v_set(1.0f) - gate);
+                store_some(to, d, left);
+                store_some(to + H, slope, left);
+                sum[0] = sum[0] + d;
+                sum[1] = sum[1] + slope;
+            }
+            if (db) {
+                store_some(db + h, load_some(db + h, left) + sum[0], left);
+                store_some(db + H + h, load_some(db + H + h, left) + sum[1], left);
+            }
         }
 }
 
@@ -141,6 +145,58 @@ static void layernorm(float *y, float *stat, const float *x, const float *w, con
     }
 }
 
+static void layernorm_backward(float *dx, float *dw, float *db, const float *dy, const float *x, const float *stat, const float *w, int rows,
+                               int H)
+{
+    for (int r0 = 0; r0 < rows; r0 += BAND) {
+        const int band = rows - r0 < BAND ? rows - r0 : BAND;
+        const float *d = dy + (size_t)r0 * H, *xs = x + (size_t)r0 * H, *kept = stat + 2 * (size_t)r0;
+        for (int h = 0; dw && h < H; h += LANES) { /* before dx is written: dx may be dy */
+            vf sum_w = v_set(0), sum_b = v_set(0);
+            for (int r = 0; r < band; r++) {
+                const vf y = load_some(d + (size_t)r * H + h, H - h), c = load_some(xs + (size_t)r * H + h, H - h) - v_set(kept[2 * r]);
+                sum_w = v_fma(y * v_set(kept[2 * r + 1]), c, sum_w);
+                sum_b = sum_b + y;
+            }
+            store_some(dw + h, load_some(dw + h, H - h) + sum_w, H - h);
+            store_some(db + h, load_some(db + h, H - h) + sum_b, H - h);
+        }
+        for (int r = 0; r < band; r++, d += H, xs += H) {
+            const vf mean = v_set(kept[2 * r]), rstd = v_set(kept[2 * r + 1]);
+            vf g_sum = v_set(0), gx_sum = v_set(0);
+            for (int h = 0; h < H; h += LANES) { /* g is 0 beyond the row */
+                const vf g = load_some(d + h, H - h) * load_some(w + h, H - h);
+                g_sum = g_sum + g;
+                gx_sum = v_fma(g, (load_some(xs + h, H - h) - mean) * rstd, gx_sum);
+            }
+            const vf g_mean = v_set(v_sum(g_sum) / (float)H), gx_mean = v_set(v_sum(gx_sum) / (float)H);
+            for (int h = 0; h < H; h += LANES) {
+                const vf g = load_some(d + h, H - h) * load_some(w + h, H - h), xhat = (load_some(xs + h, H - h) - mean) * rstd;
+                store_some(dx + (size_t)(r0 + r) * H + h, rstd * (g - g_mean - xhat * gx_mean), H - h);
+            }
+        }
+    }
+}
+
+static void set_rows(float *y, const float *b, int rows, int n)
+{
+    for (int r = 0; r < rows; r++, y += n)
+        for (int j = 0; j < n; j += LANES)
+            store_some(y + j, load_some(b + j, n - j), n - j);
+}
+
+static void add(float *y, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i += LANES)
+        store_some(y + i, load_some(y + i, n - i) + load_some(x + i, n - i), n - i);
+}
+
+static void multiply(float *y, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i += LANES)
+        store_some(y + i, load_some(y + i, n - i) * load_some(x + i, n - i), n - i);
+}
+
 /* sum + x, what rounding took from it kept in *lost (Kahan): sums over hundreds of rows that nearly cancel, such as the gradient of a shift
  * before a batch norm, need the accuracy that the reference has from its doubles */
 static inline vf add_kept(vf sum, vf x, vf *lost)
@@ -150,60 +206,16 @@ static inline vf add_kept(vf sum, vf x, vf *lost)
     return t;
 }
 
-static void layernorm_backward(float *dx, float *dw, float *db, const float *dy, const float *x, const float *stat, const float *w, int rows,
-                               int H)
-{
-    for (int h = 0; dw && h < H; h += LANES) { /* before dx is written: dx may be dy */
-        vf sum_w = v_set(0), sum_b = v_set(0), lost_w = v_set(0), lost_b = v_set(0);
-        for (int r = 0; r < rows; r++) {
-            const vf d = load_some(dy + (size_t)r * H + h, H - h), c = load_some(x + (size_t)r * H + h, H - h) - v_set(stat[2 * r]);
-            sum_w = add_kept(sum_w, d * c * v_set(stat[2 * r + 1]), &lost_w);
-            sum_b = add_kept(sum_b, d, &lost_b);
-        }
-        store_some(dw + h, load_some(dw + h, H - h) + sum_w, H - h);
-        store_some(db + h, load_some(db + h, H - h) + sum_b, H - h);
-    }
-    for (int r = 0; r < rows; r++, dx += H, dy += H, x += H) {
-        const vf mean = v_set(stat[2 * r]), rstd = v_set(stat[2 * r + 1]);
-        vf g_sum = v_set(0), gx_sum = v_set(0);
-        for (int h = 0; h < H; h += LANES) { /* g is 0 beyond the row */
-            const vf g = load_some(dy + h, H - h) * load_some(w + h, H - h);
-            g_sum = g_sum + g;
-            gx_sum = v_fma(g, (load_some(x + h, H - h) - mean) * rstd, gx_sum);
-        }
-        const vf g_mean = v_set(v_sum(g_sum) / (float)H), gx_mean = v_set(v_sum(gx_sum) / (float)H);
-        for (int h = 0; h < H; h += LANES) {
-            const vf g = load_some(dy + h, H - h) * load_some(w + h, H - h), xhat = (load_some(x + h, H - h) - mean) * rstd;
-            store_some(dx + h, rstd * (g - g_mean - xhat * gx_mean), H - h);
-        }
-    }
-}
-
-static void scale_channels(float *y, const float *x, const float *scale, int rows, int H)
-{
-    for (int r = 0; r < rows; r++, y += H, x += H)
-        for (int h = 0; h < H; h += LANES)
-            store_some(y + h, load_some(x + h, H - h) * load_some(scale + h, H - h), H - h);
-}
-
-static void set_rows(float *y, const float *b, int rows, int n)
-{
-    for (int r = 0; r < rows; r++)
-        memcpy(y + (size_t)r * n, b, sizeof *b * n);
-}
-
-static void add(float *y, const float *x, size_t n)
-{
-    for (size_t i = 0; i < n; i += LANES)
-        store_some(y + i, load_some(y + i, n - i) + load_some(x + i, n - i), n - i);
-}
-
 static void sum_rows(float *s, const float *x, int rows, int n)
 {
     for (int j = 0; j < n; j += LANES) {
         vf sum = v_set(0), lost = v_set(0);
-        for (int r = 0; r < rows; r++)
-            sum = add_kept(sum, load_some(x + (size_t)r * n + j, n - j), &lost);
+        for (int r0 = 0; r0 < rows; r0 += BAND) {
+            vf band = v_set(0);
+            for (int r = r0; r < rows && r < r0 + BAND; r++)
+                band = band + load_some(x + (size_t)r * n + j, n - j);
+            sum = add_kept(sum, band, &lost);
+        }
         store_some(s + j, load_some(s + j, n - j) + sum, n - j);
     }
 }
@@ -344,14 +356,13 @@ static const ecg_kernels table = {
     .scan = scan,
     .scan_backward = scan_backward,
     .gelu = gelu,
-    .gelu_backward = gelu_backward,
     .glu = glu,
     .glu_backward = glu_backward,
     .layernorm = layernorm,
     .layernorm_backward = layernorm_backward,
-    .scale_channels = scale_channels,
     .set_rows = set_rows,
     .add = add,
+    .multiply = multiply,
     .sum_rows = sum_rows,
     .adamw = adamw,
 };

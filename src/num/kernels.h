@@ -46,20 +46,21 @@ typedef struct ecg_kernels {
      * (NULL: not wanted) */
     void (*scan)(float *y, const float *u, const ecg_scan *c, float *scratch);
     void (*scan_backward)(float *du, const ecg_scan_grads *g, const float *dy, const float *u, const ecg_scan *c, float *scratch);
-    void (*gelu)(float *y, const float *x, size_t n);                                 /* exact, erf */
-    void (*gelu_backward)(float *dx, const float *dy, const float *x, size_t n);      /* dx may be dy */
-    /* o (rows, 2H) -> y (rows, H) = o[:, :H] * sigmoid(o[:, H:]) */
-    void (*glu)(float *y, const float *o, int rows, int H);
-    void (*glu_backward)(float *d_o, const float *dy, const float *o, int rows, int H);
+    /* x (rows, H): y = gelu(x) scale, slope = gelu'(x) scale, by erf; scale (H) NULL: 1; slope NULL: not wanted, may be x */
+    void (*gelu)(float *y, float *slope, const float *x, const float *scale, int rows, int H);
+    /* o (rows, 2H): the gates o[:, H:] become their sigmoid, then y (rows, H) = o[:, :H] * o[:, H:] * scale (H) + plus (rows, H); scale NULL: 1,
+     * plus NULL: 0 */
+    void (*glu)(float *y, float *o, const float *scale, const float *plus, int rows, int H);
+    /* from o as glu leaves it; d_o (rows, 2H) is overwritten, its column sums are added to db (2H) (NULL: not wanted) */
+    void (*glu_backward)(float *d_o, float *db, const float *dy, const float *o, const float *scale, int rows, int H);
     /* y = (x - mean) * rstd * w + b over the last axis; stat (rows, 2) keeps mean, rstd; NULL: not wanted */
     void (*layernorm)(float *y, float *stat, const float *x, const float *w, const float *b, int rows, int H);
     /* dx is overwritten; dw, db (H) are added to (NULL: not wanted) */
     void (*layernorm_backward)(float *dx, float *dw, float *db, const float *dy, const float *x, const float *stat, const float *w, int rows,
                                int H);
-    /* y (rows, H) = x (rows, H) * scale (H), the channel dropout; y may be x */
-    void (*scale_channels)(float *y, const float *x, const float *scale, int rows, int H);
     void (*set_rows)(float *y, const float *b, int rows, int n); /* every row of y (rows, n) becomes b: a bias before gemm adds */
     void (*add)(float *y, const float *x, size_t n);             /* y += x */
+    void (*multiply)(float *y, const float *x, size_t n);        /* y *= x */
     void (*sum_rows)(float *s, const float *x, int rows, int n); /* s (n) += sum of the rows of x (rows, n) */
     /* p -= lr decay p + lr (m / corr1) / (sqrt(v / corr2) + eps) after m, v were updated by g; corr = 1 - beta^step.
      * Betas in double: 1 - 0.999f is off by 1.3e-5, and v with it */

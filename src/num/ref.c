@@ -206,37 +206,45 @@ static void scan_backward(float *du, const ecg_scan_grads *g, const float *dy, c
 /* normal distribution function: gelu(x) = x Phi(x); by erfc, which keeps its digits where Phi is small */
 static double Phi(double x) { return 0.5 * erfc(-x * 0.70710678118654752440); }
 
-static void gelu(float *y, const float *x, size_t n)
+static void gelu(float *y, float *slope, const float *x, const float *scale, int rows, int H)
 {
-    for (size_t i = 0; i < n; i++)
-        y[i] = (float)(x[i] * Phi(x[i]));
-}
-
-static void gelu_backward(float *dx, const float *dy, const float *x, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        const double density = 0.39894228040143267794 * exp(-0.5 * (double)x[i] * x[i]);
-        dx[i] = (float)(dy[i] * (Phi(x[i]) + x[i] * density));
-    }
-}
-
-static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
-
-static void glu(float *y, const float *o, int rows, int H)
-{
-    for (int r = 0; r < rows; r++, y += H, o += 2 * (size_t)H)
-        for (int h = 0; h < H; h++)
-            y[h] = (float)(o[h] * sigmoid(o[H + h]));
-}
-
-static void glu_backward(float *d_o, const float *dy, const float *o, int rows, int H)
-{
-    for (int r = 0; r < rows; r++, dy += H, o += 2 * (size_t)H, d_o += 2 * (size_t)H)
+    for (int r = 0; r < rows; r++)
         for (int h = 0; h < H; h++) {
-            const double gate = sigmoid(o[H + h]), d = dy[h];
-            d_o[h] = (float)(d * gate);
-            d_o[H + h] = (float)(d * o[h] * gate * (1 - gate));
+            const size_t i = (size_t)r * H + h;
+            const double v = x[i], c = scale ? scale[h] : 1, density = 0.39894228040143267794 * exp(-0.5 * v * v);
+            y[i] = (float)(v * Phi(v) * c);
+            if (slope)
+                slope[i] = (float)((Phi(v) + v * density) * c);
         }
+}
+
+static void glu(float *y, float *o, const float *scale, const float *plus, int rows, int H)
+{
+    for (int r = 0; r < rows; r++, y += H, o += 2 * (size_t)H, plus += plus ? H : 0)
+        for (int h = 0; h < H; h++) {
+            const double gate = 1 / (1 + exp(-(double)o[H + h]));
+            y[h] = (float)(o[h] * gate * (scale ? scale[h] : 1) + (plus ? plus[h] : 0));
+            o[H + h] = (float)gate;
+        }
+}
+
+static void glu_backward(float *d_o, float *db, const float *dy, const float *o, const float *scale, int rows, int H)
+{
+    for (int h = 0; h < H; h++) {
+        double sum[2] = {0};
+        for (int r = 0; r < rows; r++) {
+            const size_t i = (size_t)r * 2 * H + h;
+            const double gate = o[i + H], d = (double)dy[(size_t)r * H + h] * (scale ? scale[h] : 1);
+            sum[0] += d * gate;
+            sum[1] += d * o[i] * gate * (1 - gate);
+            d_o[i] = (float)(d * gate);
+            d_o[i + H] = (float)(d * o[i] * gate * (1 - gate));
+        }
+        if (db) {
+            db[h] = (float)(db[h] + sum[0]);
+            db[H + h] = (float)(db[H + h] + sum[1]);
+        }
+    }
 }
 
 static void layernorm(float *y, float *stat, const float *x, const float *w, const float *b, int rows, int H)
@@ -287,13 +295,6 @@ static void layernorm_backward(float *dx, float *dw, float *db, const float *dy,
     }
 }
 
-static void scale_channels(float *y, const float *x, const float *scale, int rows, int H)
-{
-    for (int r = 0; r < rows; r++, y += H, x += H)
-        for (int h = 0; h < H; h++)
-            y[h] = x[h] * scale[h];
-}
-
 static void set_rows(float *y, const float *b, int rows, int n)
 {
     for (int r = 0; r < rows; r++)
@@ -304,6 +305,12 @@ static void add(float *y, const float *x, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         y[i] += x[i];
+}
+
+static void multiply(float *y, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] *= x[i];
 }
 
 static void sum_rows(float *s, const float *x, int rows, int n)
@@ -337,14 +344,13 @@ static const ecg_kernels table = {
     .scan = scan,
     .scan_backward = scan_backward,
     .gelu = gelu,
-    .gelu_backward = gelu_backward,
     .glu = glu,
     .glu_backward = glu_backward,
     .layernorm = layernorm,
     .layernorm_backward = layernorm_backward,
-    .scale_channels = scale_channels,
     .set_rows = set_rows,
     .add = add,
+    .multiply = multiply,
     .sum_rows = sum_rows,
     .adamw = adamw,
 };

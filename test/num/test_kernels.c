@@ -221,14 +221,24 @@ static void every_variant_agrees_on_rows(void **state)
             float *stat = noise(2 * L, 40, 1), *want_stat = noise(2 * L, 41, 1), *dw = noise(H, 42, 1), *db = noise(H, 43, 1);
             float *want_w = copy_of(dw, H), *want_b = copy_of(db, H);
 
-            ref->gelu(want, x, n), k->gelu(y, x, n);
+            const float *scale = c % 2 ? w : NULL, *plus = c % 3 ? dy : NULL;
+            ref->gelu(want, want_o, x, scale, L, H), k->gelu(y, d_o, x, scale, L, H);
             close_to("gelu", levels[i], L, H, y, want, n, 3e-7);
-            ref->gelu_backward(want, dy, x, n), k->gelu_backward(y, dy, x, n);
-            close_to("gelu backward", levels[i], L, H, y, want, n, 5e-7);
-            ref->glu(want, o, L, H), k->glu(y, o, L, H);
-            close_to("glu", levels[i], L, H, y, want, n, 3e-7);
-            ref->glu_backward(want_o, dy, o, L, H), k->glu_backward(d_o, dy, o, L, H);
+            close_to("slope of gelu", levels[i], L, H, d_o, want_o, n, 5e-7);
+            memcpy(want, y, n * sizeof *want), memcpy(want_o, x, n * sizeof *want_o);
+            k->gelu(y, NULL, x, scale, L, H), k->gelu(y, want_o, want_o, scale, L, H); /* the slope may take the place of x */
+            assert_memory_equal(y, want, n * sizeof *y);
+            assert_memory_equal(want_o, d_o, n * sizeof *want_o);
+            float *o1 = copy_of(o, 2 * n);
+            ref->glu(want, o, scale, plus, L, H), k->glu(y, o1, scale, plus, L, H);
+            close_to("glu", levels[i], L, H, y, want, n, 4e-7);
+            close_to("gates", levels[i], L, H, o1, o, 2 * n, 3e-7);
+            ref->glu_backward(want_o, NULL, dy, o, scale, L, H), k->glu_backward(d_o, NULL, dy, o, scale, L, H);
             close_to("glu backward", levels[i], L, H, d_o, want_o, 2 * n, 5e-7);
+            float *sums = noise(2 * H, 44, 1), *want_sums = copy_of(sums, 2 * H);
+            ref->glu_backward(want_o, want_sums, dy, o, scale, L, H), k->glu_backward(d_o, sums, dy, o, scale, L, H);
+            close_to("glu db", levels[i], L, H, sums, want_sums, 2 * H, 3e-6);
+            free(o1), free(sums), free(want_sums);
 
             ref->layernorm(want, want_stat, x, w, b, L, H), k->layernorm(y, stat, x, w, b, L, H);
             close_to("layernorm", levels[i], L, H, y, want, n, 2e-6);
@@ -243,8 +253,8 @@ static void every_variant_agrees_on_rows(void **state)
             memcpy(y, dy, n * sizeof *y);
             ref->sum_rows(want_w, want, L, H), k->sum_rows(dw, y, L, H);
             close_to("sum of rows", levels[i], L, H, dw, want_w, H, 3e-6);
-            ref->scale_channels(want, want, w, L, H), k->scale_channels(y, y, w, L, H);
             ref->add(want, x, n), k->add(y, x, n);
+            ref->multiply(want, x, n), k->multiply(y, x, n);
             assert_memory_equal(y, want, n * sizeof *y);
             k->set_rows(y, b, L, H);
             assert_memory_equal(y + n - H, b, H * sizeof *y);
@@ -258,32 +268,31 @@ static void elementary_functions_keep_their_digits(void **state)
 {
     (void)state;
     enum { N = 60001 };
-    static float x[N], y[N], d[N], one[N];
+    static float x[N], y[N], d[N];
     for (int i = 0; i < N; i++)
-        x[i] = (float)(i - N / 2) / 1000, one[i] = 1;
+        x[i] = (float)(i - N / 2) / 1000;
     for (int l = 0; l < LEVELS; l++) {
         const ecg_kernels *k = ecg_kernels_pick(levels[l]);
         if (!k)
             continue;
-        k->gelu(y, x, N);
-        k->gelu_backward(d, one, x, N);
+        k->gelu(y, d, x, NULL, 1, N);
         for (int i = 0; i < N; i++) {
             const double v = x[i], Phi = 0.5 * erfc(-v * sqrt(0.5)), want = v * Phi, slope = Phi + v * exp(-v * v / 2) / sqrt(2 * acos(-1));
             /* ten roundings, and in the lower tail that of x^2 / 2 in the exponent */
             if (!(fabs(y[i] - want) <= 6e-7 * fabs(want) * (1 + v * v / 2) + 1e-30) || !(fabs(d[i] - slope) <= 5e-7))
                 fail_msg("%s: gelu(%.9g) = %.9g, slope %.9g; %.9g and %.9g expected", levels[l], v, (double)y[i], (double)d[i], want, slope);
         }
-        const float gates[6] = {1, 1, 1, 88.5f, -200, 3e38f};
-        float out[3], slopes[6];
-        k->glu(out, gates, 1, 3);
+        float gates[6] = {1, 1, 1, 88.5f, -200, 3e38f}, out[3], slopes[6];
+        const float one[3] = {1, 1, 1};
+        k->glu(out, gates, NULL, NULL, 1, 3);
         assert_float_equal(out[0], 1, 1e-7);
         assert_true(out[1] >= 0 && out[1] < 1e-30f);
         assert_float_equal(out[2], 1, 1e-7);
-        k->glu_backward(slopes, one, gates, 1, 3);
+        k->glu_backward(slopes, NULL, one, gates, NULL, 1, 3);
         for (int i = 3; i < 6; i++)
             assert_true(slopes[i] >= 0 && slopes[i] < 1e-30f);
         const float bad = NAN;
-        k->gelu(out, &bad, 1);
+        k->gelu(out, NULL, &bad, NULL, 1, 1);
         assert_true(isnan(out[0])); /* a missing value must not become a number */
     }
 }
