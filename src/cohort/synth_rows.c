@@ -65,7 +65,7 @@ static char *fixed(char *out, double x, int decimals)
     return end + 1;
 }
 
-void ecg_fixed(char out[32], double x, int decimals)
+void ecg_synth_fixed(char out[32], double x, int decimals)
 {
     *fixed(out, x, decimals) = 0;
 }

@@ -15,8 +15,8 @@ void ecg_row_date(ecg_text *t, int64_t seconds);
 void ecg_row_end(ecg_text *t);
 
 /* Into a buffer, with a final 0. */
-void ecg_fixed(char out[32], double x, int decimals);
-double ecg_rounded(double x, int decimals); /* the number that ecg_fixed writes */
+void ecg_synth_fixed(char out[32], double x, int decimals);
+double ecg_rounded(double x, int decimals); /* the number that ecg_synth_fixed writes */
 void ecg_civil_of(int64_t seconds, int *year, int *month, int *day);
 
 #endif

@@ -257,24 +257,24 @@ static void omr_rows(ecg_sheaf *f, const ecg_synth *s, const ecg_course *c, cons
     char value[32], below[32];
     if (!(UNIFORM(MISS, biometrics) < 0.35)) {
         const double metres = c->p.height / 100;
-        ecg_fixed(value, c->p.bmi * ecg_exp(0.012 * ecg_draw_normal(d, ECG_S_CAL, CAL_OMR)), 1);
+        ecg_synth_fixed(value, c->p.bmi * ecg_exp(0.012 * ecg_draw_normal(d, ECG_S_CAL, CAL_OMR)), 1);
         omr_row(t, c, day, "BMI (kg/m2)", value);
-        ecg_fixed(value, c->p.height / 2.54 * ecg_exp(0.012 * ecg_draw_normal(d, ECG_S_CAL, CAL_OMR + 1)), 2);
+        ecg_synth_fixed(value, c->p.height / 2.54 * ecg_exp(0.012 * ecg_draw_normal(d, ECG_S_CAL, CAL_OMR + 1)), 2);
         omr_row(t, c, day, "Height (Inches)", value);
-        ecg_fixed(value, c->p.bmi * metres * metres / 0.453592 * ecg_exp(0.012 * ecg_draw_normal(d, ECG_S_CAL, CAL_OMR + 2)), 1);
+        ecg_synth_fixed(value, c->p.bmi * metres * metres / 0.453592 * ecg_exp(0.012 * ecg_draw_normal(d, ECG_S_CAL, CAL_OMR + 2)), 1);
         omr_row(t, c, day, "Weight (Lbs)", value);
     }
     if (!s->options.distractors)
         return;
     if (UNIFORM(EXTRA, omr_bp) < 0.5) {
-        ecg_fixed(value, stay->v.sbp, 0);
-        ecg_fixed(below, stay->v.dbp, 0);
+        ecg_synth_fixed(value, stay->v.sbp, 0);
+        ecg_synth_fixed(below, stay->v.dbp, 0);
         strcat(strcat(value, "/"), below); /* both under five characters */
         omr_row(t, c, day, "Blood Pressure", value);
         f->distractor[ECG_DISTRACTOR_omr_other_result]++;
     }
     if (UNIFORM(EXTRA, omr_egfr) < 0.2) {
-        ecg_fixed(value, c->p.egfr, 0);
+        ecg_synth_fixed(value, c->p.egfr, 0);
         omr_row(t, c, day, "eGFR", value);
         f->distractor[ECG_DISTRACTOR_omr_other_result]++;
     }

@@ -299,8 +299,8 @@ static ecg_status write_manifest(const char *dir, const ecg_synth_options *o, co
     };
     ecg_text t = {0};
     char noise[32], nuisance[32], value[32];
-    ecg_fixed(noise, o->noise, 4);
-    ecg_fixed(nuisance, o->nuisance, 4);
+    ecg_synth_fixed(noise, o->noise, 4);
+    ecg_synth_fixed(nuisance, o->nuisance, 4);
     ecg_text_printf(&t, "{\n  \"schema\": \"ecgraft.synthetic/1\",\n  \"synthetic\": true,\n  \"note\": \"synthetic cohort: nobody described here ever lived\",\n");
     ecg_text_printf(&t, "  \"use\": \"For software tests, teaching and method development. %s Figures on this cohort are no estimate of figures on patients.\",\n",
                     ECG_STATEMENT);
@@ -310,7 +310,7 @@ static ecg_status write_manifest(const char *dir, const ecg_synth_options *o, co
     ecg_text_printf(&t, "  \"options\": {\"noise\": %s, \"nuisance\": %s, \"waveforms\": %s, \"distractors\": %s, \"twins\": %d, \"do\": {", noise, nuisance,
                     o->waveforms ? "true" : "false", o->distractors ? "true" : "false", o->twins);
     for (int i = 0; i < o->forced; i++) {
-        ecg_fixed(value, o->force_to[i].value, 6);
+        ecg_synth_fixed(value, o->force_to[i].value, 6);
         ecg_text_printf(&t, "%s\"%s\": %s", i ? ", " : "", ecg_synth_variables[o->force_to[i].variable].name, value);
     }
     ecg_text_printf(&t, "}},\n  \"patients\": %" PRId64 ",\n  \"stays\": %" PRId64 ",\n  \"admissions\": %" PRId64 ",\n  \"recordings\": %" PRId64
