@@ -64,6 +64,9 @@ static int check(int cohorts)
         return tool_usage(&cmd_study, "%d cohorts; at most %d", cohorts, ECG_STUDY_COHORTS);
     if (baselines && strcmp(baselines, "published"))
         return tool_usage(&cmd_study, "--baselines %s: published is the only other recipe", baselines);
+    ecg_err err = {0};
+    if (ecg_study_words(only, ablate, &err))
+        return tool_usage(&cmd_study, "%s", err.msg);
     return -1;
 }
 
@@ -129,7 +132,7 @@ const command cmd_study = {
     .usage = "COHORT... -o RUN [options]",
     .example = "ecgraft study a.cohort b.cohort c.cohort --preset small --labelled 600 -o table",
     .more = "Rows: signal, multi_labs, multi, ours_shared, ours_branched; controls: ecg_labs, ours_random, shuffled, signal_long, signal_all, ours_all.\n"
-            "Ablations (--ablate): tabular, lambda, embedding, batch, frozen, order, l2sp, hold, distill, distill_hidden, vicreg, or single lines.\n"
+            "Ablations (--ablate): tabular, lambda, embedding, batch, frozen, order, l2sp, hold, distill, distill_hidden, joint, vicreg, or single lines.\n"
             "What is done is never trained again: after Ctrl-C or a crash the same command goes on, with more --seeds, rows or --ablate it goes further.\n"
             "Stages that rows share are trained once. Exit code 3: a stage failed (a diverging loss) and the others are done.",
     .run = run,

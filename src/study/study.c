@@ -25,7 +25,7 @@ static void progress(void *ctx, const char *what, double done, double total, con
     char text[160];
     if (!what || done >= total || p->total <= 0)
         return;
-    const bool trains = strcmp(what, "pretrain") == 0 || strncmp(what, "finetune", 8) == 0;
+    const bool trains = strcmp(what, "pretrain") == 0 || strcmp(what, "joint") == 0 || strncmp(what, "finetune", 8) == 0;
     snprintf(text, sizeof text, "%s (%d of %d)%s%s", p->stage, p->at, p->of, extra && *extra ? ": " : "", extra && *extra ? extra : "");
     ecg_progress(p->outside, "study", p->done + (trains ? p->now * done / total : p->now), p->total * 1.0001, text);
 }
@@ -169,6 +169,20 @@ static void name_units(study *s)
     }
 }
 
+static ecg_status identify(study *s, ecg_err *err)
+{
+    ecg_status st = ECG_OK;
+    for (int u = 0; u < s->units && !st; u++) {
+        const int n = s->plan[s->unit[u].cohort].stages;
+        s->identity[u] = calloc((size_t)n, sizeof *s->identity[u]);
+        if (!s->identity[u])
+            return ecg_fail(err, ECG_ENOMEM, "out of memory");
+        for (int i = 0; i < n && !st; i++)
+            st = ecg_book_identity(s->identity[u][i], s, u, i, err);
+    }
+    return st;
+}
+
 ecg_status ecg_book_open_study(study *s, const ecg_study_task *t, ecg_err *err)
 {
     const size_t n = (size_t)t->cohorts;
@@ -181,14 +195,15 @@ ecg_status ecg_book_open_study(study *s, const ecg_study_task *t, ecg_err *err)
     s->counts = calloc(n, sizeof *s->counts);
     s->facts = calloc(n, sizeof *s->facts);
     s->unit = calloc((size_t)s->units, sizeof *s->unit);
+    s->identity = calloc((size_t)s->units, sizeof *s->identity);
     s->notes = json_array();
-    if (!s->cohort || !s->loader || !s->plan || !s->counts || !s->facts || !s->unit || !s->notes)
+    if (!s->identity || !s->cohort || !s->loader || !s->plan || !s->counts || !s->facts || !s->unit || !s->notes)
         return ecg_fail(err, ECG_ENOMEM, "out of memory");
     name_units(s);
     ecg_status st = ECG_OK;
     for (int i = 0; i < t->cohorts && !st; i++)
         st = open_cohort(s, i, err);
-    return st;
+    return st ? st : identify(s, err);
 }
 
 void ecg_book_close_study(study *s)
@@ -204,6 +219,9 @@ void ecg_book_close_study(study *s)
     free(s->plan);
     free(s->counts);
     free(s->facts);
+    for (int u = 0; u < s->units && s->identity; u++)
+        free(s->identity[u]);
+    free(s->identity);
     free(s->unit);
     json_decref(s->book);
     json_decref(s->notes);
@@ -220,6 +238,8 @@ static ecg_status run_unit(study *s, int unit, ecg_err *err)
     const ecg_plan *plan = &s->plan[u->cohort];
     ecg_status st = ECG_OK;
     for (int i = 0; i < plan->stages && !st; i++) {
+        if (!plan->stage[i].asked)
+            continue;
         const double work = ecg_book_work(s, unit, i);
         p->now = work;
         if (work > 0) {
@@ -239,8 +259,8 @@ static void count_states(ecg_study_outcome *out, const study *s)
     for (int u = 0; u < s->units; u++) {
         const ecg_plan *plan = &s->plan[s->unit[u].cohort];
         for (int i = 0; i < plan->stages; i++) {
-            out->stages++;
-            out->failed += ecg_book_state(s, u, plan->stage[i].id) == ECG_STATE_FAILED;
+            out->stages += plan->stage[i].asked;
+            out->failed += plan->stage[i].asked && ecg_book_state(s, u, plan->stage[i].id) == ECG_STATE_FAILED;
         }
     }
 }

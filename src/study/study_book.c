@@ -46,17 +46,17 @@ json_t *ecg_book_entry(const study *s, int unit, const char *stage)
     return member(member(member(member(s->book, "units"), s->unit[unit].name), "stages"), stage);
 }
 
-json_t *ecg_book_pair_entry(const study *s, int unit, const char *a, const char *b)
+const json_t *ecg_book_stage_entry(const study *s, int unit, const char *stage)
 {
-    char key[160];
-    snprintf(key, sizeof key, "%s minus %s", a, b);
-    return member(member(member(member(s->book, "units"), s->unit[unit].name), "differences"), key);
+    const json_t *u = json_object_get(json_object_get(s->book, "units"), s->unit[unit].name), *e = json_object_get(json_object_get(u, "stages"), stage);
+    const int at = ecg_plan_find(&s->plan[s->unit[unit].cohort], stage);
+    const char *identity = json_string_value(json_object_get(e, "identity"));
+    return at < 0 || (identity && strcmp(identity, s->identity[unit][at])) ? NULL : e;
 }
 
 ecg_stage_state ecg_book_state(const study *s, int unit, const char *stage)
 {
-    const json_t *units = json_object_get(s->book, "units"), *u = json_object_get(units, s->unit[unit].name);
-    const char *state = json_string_value(json_object_get(json_object_get(json_object_get(u, "stages"), stage), "state"));
+    const char *state = json_string_value(json_object_get(ecg_book_stage_entry(s, unit, stage), "state"));
     for (int i = ECG_STATE_PENDING; state && i <= ECG_STATE_LEFT_OUT; i++)
         if (strcmp(state, ecg_state_name((ecg_stage_state)i)) == 0)
             return (ecg_stage_state)i;
@@ -149,28 +149,51 @@ static ecg_status same_cohorts(const study *s, const json_t *book, const char *p
     return ECG_OK;
 }
 
+/* The first setting that differs, as "pretrain.lr: 0.001 there, 0.002 asked". */
+static void what_differs(char out[200], const study *s)
+{
+    json_t *now = settings_json(s->task->config), *value;
+    const json_t *was = json_object_get(s->book, "settings");
+    const char *key;
+    snprintf(out, 200, "the version of its stages");
+    json_object_foreach(now, key, value) {
+        const char *old = json_string_value(json_object_get(was, key));
+        if (ecg_setting_free(key) || (old && strcmp(old, json_string_value(value)) == 0))
+            continue;
+        snprintf(out, 200, "%s: %s there, %s asked", key, old ? old : "nothing", json_string_value(value));
+        break;
+    }
+    json_decref(now);
+}
+
+/* Settings may change as long as they change nothing that is done. */
+static ecg_status same_stages(const study *s, const char *path, ecg_err *err)
+{
+    char what[200];
+    for (int u = 0; u < s->units; u++) {
+        const json_t *stages = json_object_get(json_object_get(json_object_get(s->book, "units"), s->unit[u].name), "stages");
+        const ecg_plan *plan = &s->plan[s->unit[u].cohort];
+        for (int i = 0; i < plan->stages; i++) {
+            const json_t *e = json_object_get(stages, plan->stage[i].id);
+            const char *identity = json_string_value(json_object_get(e, "identity")), *state = json_string_value(json_object_get(e, "state"));
+            if (!identity || !state || strcmp(state, "failed") == 0 || strcmp(identity, s->identity[u][i]) == 0)
+                continue;
+            what_differs(what, s);
+            return ecg_fail_at(err, ECG_EARG, path, 0, 0, "%s was made with other settings: %s; --force trains anew what this changes", plan->stage[i].id, what);
+        }
+    }
+    return ECG_OK;
+}
+
 static ecg_status same_study(const study *s, const json_t *book, const char *path, ecg_err *err)
 {
     const ecg_status st = same_cohorts(s, book, path, err);
-    const char *set = json_string_value(json_object_get(book, "diagnosis_set")), *key;
+    const char *set = json_string_value(json_object_get(book, "diagnosis_set"));
     if (st)
         return st;
     if (!set || strcmp(set, s->plan[0].diagnosis_set))
         return ecg_fail_at(err, ECG_EARG, path, 0, 0, OTHER "its diagnoses are the label set '%s', asked is '%s'", set ? set : "?", s->plan[0].diagnosis_set);
-    if (s->task->force)
-        return ECG_OK;
-    json_t *now = settings_json(s->task->config);
-    const json_t *was = json_object_get(book, "settings");
-    ecg_status result = ECG_OK;
-    json_t *value;
-    json_object_foreach(now, key, value) {
-        const char *old = json_string_value(json_object_get(was, key));
-        if (!result && !ecg_setting_free(key) && (!old || strcmp(old, json_string_value(value))))
-            result = ecg_fail_at(err, ECG_EARG, path, 0, 0, "the study began with other settings: %s: %s there, %s asked; --force trains anew what this changes",
-                                 key, old ? old : "nothing", json_string_value(value));
-    }
-    json_decref(now);
-    return result;
+    return s->task->force ? ECG_OK : same_stages(s, path, err);
 }
 
 /* ---- opening and saving ------------------------------------------------------------------------------------------------- */

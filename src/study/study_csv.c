@@ -90,12 +90,11 @@ static ecg_status forgetting(const study *s, ecg_err *err)
     ecg_csvw *w;
     ecg_status st = create(&w, s, "forgetting.csv", front, 2, columns, 6, err);
     for (int u = 0; u < s->units && !st; u++) {
-        json_t *stages = json_object_get(json_object_get(json_object_get(s->book, "units"), s->unit[u].name), "stages"), *entry;
-        const char *id;
-        json_object_foreach(stages, id, entry) {
-            const char *before[] = {s->unit[u].name, id};
+        const ecg_plan *plan = &s->plan[s->unit[u].cohort];
+        for (int i = 0; i < plan->stages && !st; i++) {
+            const char *id = plan->stage[i].id, *before[] = {s->unit[u].name, id};
             char name[160], path[512];
-            if (st || !json_object_get(entry, "probe"))
+            if (!json_object_get(ecg_book_stage_entry(s, u, id), "probe"))
                 continue;
             snprintf(name, sizeof name, "%s/probe.tabular.csv", id);
             if (!(st = ecg_book_path(path, s, u, name, err)))

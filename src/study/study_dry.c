@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "study/finetune.h"
+#include "study/joint.h"
 #include "study/pretrain.h"
 #include "study/study_parts.h"
 
@@ -36,7 +37,7 @@ static void tick(void *ctx, const char *what, double done, double total, const c
 {
     stopwatch *w = ctx;
     (void)extra;
-    if (!what || done >= total || (strncmp(what, "pretrain", 8) && strncmp(what, "finetune", 8)))
+    if (!what || done >= total || (strcmp(what, "pretrain") && strcmp(what, "joint") && strncmp(what, "finetune", 8)))
         return;
     const double now = ecg_clock(), took = now - w->last;
     w->least = w->steps++ == 0 || took < w->least ? took : w->least; /* the machine may be busy, and an epoch may have ended */
@@ -78,6 +79,8 @@ static void key_of(char out[256], const study *s, const ecg_plan_stage *p)
     if (p->kind == ECG_KIND_PRETRAIN)
         snprintf(out, 256, "pretrain batch %" PRId64 " loss %d columns %d E %" PRId64 " %" PRId64, c->pretrain.batch, c->pretrain.loss, c->pretrain.tabular,
                  c->projector.out, c->projector.hidden);
+    else if (p->kind == ECG_KIND_JOINT)
+        snprintf(out, 256, "joint batch %" PRId64 " %d", c->joint.batch, c->joint.weighting);
     else
         snprintf(out, 256, "%s batch %" PRId64 " columns %d frozen %" PRId64 " scratch %d hold %d", p->kind == ECG_KIND_LABS ? "labs" : "diagnoses",
                  ecg_book_course(s, 0, p).batch, t->tabular, t->frozen_blocks, p->from < 0, t->hold > 0);
@@ -113,9 +116,11 @@ static ecg_status try_stage(measure *m, const study *s, const ecg_plan_stage *p,
     config.train.checkpoint_seconds = 0;
     config.train.checkpoint_steps = 0;
     const ecg_study run = {.cohort = &s->cohort[0], .roles = t->roles, .folder = folder, .random_encoder = p->from >= 0, .config = &config,
-                            .set = labs ? s->plan[0].lab_set : p->kind == ECG_KIND_DIAGNOSES ? s->plan[0].diagnosis_set : NULL, .exec = t->exec, .watch = &watch};
+                            .set = labs ? s->plan[0].lab_set : p->kind == ECG_KIND_PRETRAIN ? NULL : s->plan[0].diagnosis_set, .exec = t->exec, .watch = &watch};
     peak_memory(true);
-    const ecg_status st = p->kind == ECG_KIND_PRETRAIN ? ecg_pretrain(&run, &own) : ecg_finetune(&run, labs, &own);
+    const ecg_status st = p->kind == ECG_KIND_PRETRAIN ? ecg_pretrain(&run, &own)
+                          : p->kind == ECG_KIND_JOINT  ? ecg_joint(&run, &own)
+                                                       : ecg_finetune(&run, labs, &own);
     m->memory_mb = peak_memory(false);
     remove_folder(folder);
     m->crop_seconds = w.steps ? w.least / (3 * (double)ecg_book_course(s, 0, p).batch) : NAN;
@@ -213,6 +218,8 @@ static ecg_status write_plan(ecg_text *t, study *s, ecg_err *err)
     for (int i = 0; i < plan->stages && !st; i++) {
         const ecg_plan_stage *p = &plan->stage[i];
         const measure *m = n ? &room[0] : NULL;
+        if (!p->asked)
+            continue;
         if (p->state == ECG_STATE_LEFT_OUT) {
             ecg_text_printf(t, "%-34s left out: %s\n", p->id, p->why);
             continue;
@@ -222,7 +229,7 @@ static ecg_status write_plan(ecg_text *t, study *s, ecg_err *err)
     }
     free(room);
     for (int i = 0; i < plan->ablations; i++)
-        if (plan->ablation[i].state == ECG_STATE_LEFT_OUT)
+        if (plan->ablation[i].asked && plan->ablation[i].state == ECG_STATE_LEFT_OUT)
             ecg_text_printf(t, "%-34s left out: %s\n", plan->ablation[i].id, plan->ablation[i].why);
     duration(all, seconds);
     ecg_text_printf(t, "\nabout %s for %d run%s of the plan; at most %.0f MB at a time (the parts of the cohort in use among them), plus the bootstrap\n", all,

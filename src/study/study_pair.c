@@ -129,36 +129,59 @@ static void basis_of(char out[320], const study *s, int unit, const char *const 
 {
     const char *part[4];
     for (int k = 0; k < 2; k++) {
-        const json_t *e = ecg_book_entry(s, unit, id[k]);
+        const json_t *e = ecg_book_stage_entry(s, unit, id[k]);
         part[2 * k] = json_string_value(json_object_get(e, "identity"));
         part[2 * k + 1] = json_string_value(json_object_get(e, "measured"));
     }
     snprintf(out, 320, "%.64s %.64s %.90s %.90s", part[0] ? part[0] : "", part[2] ? part[2] : "", part[1] ? part[1] : "", part[3] ? part[3] : "");
 }
 
-ecg_status ecg_book_compare(study *s, int unit, int task, const char *a, const char *b, ecg_err *err)
+const json_t *ecg_book_pair(const study *s, int unit, const char *a, const char *b)
+{
+    const char *const id[2] = {a, b};
+    char basis[320], key[160];
+    const json_t *u = json_object_get(json_object_get(s->book, "units"), s->unit[unit].name);
+    snprintf(key, sizeof key, "%s minus %s", a, b);
+    basis_of(basis, s, unit, id);
+    const json_t *entry = json_object_get(json_object_get(u, "differences"), key);
+    const char *was = json_string_value(json_object_get(entry, "basis"));
+    return was && strcmp(was, basis) == 0 ? entry : NULL;
+}
+
+static void keep(study *s, int unit, const char *a, const char *b, json_t *entry)
+{
+    char key[160];
+    json_t *u = json_object_get(json_object_get(s->book, "units"), s->unit[unit].name), *all = json_object_get(u, "differences");
+    snprintf(key, sizeof key, "%s minus %s", a, b);
+    if (!all) {
+        all = json_object();
+        json_object_set_new(u, "differences", all);
+    }
+    json_object_set(all, key, entry);
+}
+
+static ecg_status compare(study *s, int unit, int task, const char *a, const char *b, ecg_err *err)
 {
     const char *const id[2] = {a, b};
     char basis[320];
     pair_rows r = {0};
-    if (ecg_book_state(s, unit, a) != ECG_STATE_DONE || ecg_book_state(s, unit, b) != ECG_STATE_DONE)
+    if (ecg_book_state(s, unit, a) != ECG_STATE_DONE || ecg_book_state(s, unit, b) != ECG_STATE_DONE || ecg_book_pair(s, unit, a, b))
         return ECG_OK;
-    json_t *entry = ecg_book_pair_entry(s, unit, a, b);
-    basis_of(basis, s, unit, id);
-    const char *was = json_string_value(json_object_get(entry, "basis"));
-    if (was && strcmp(was, basis) == 0)
-        return ECG_OK;
-    json_object_clear(entry);
+    json_t *entry = json_object(), *first = json_object();
     ecg_status st = load(&r, s, unit, task, id, err);
     if (!st && !(st = resample(entry, s, &r, err))) {
-        json_t *first = json_object();
         first_alone(&r, s, s->unit[unit].cohort);
         st = resample(first, s, &r, err);
-        json_object_set_new(entry, "first_in_stay", first);
     }
     clear(&r);
-    if (!st)
+    if (!st) {
+        basis_of(basis, s, unit, id);
+        json_object_set(entry, "first_in_stay", first);
         json_object_set_new(entry, "basis", json_string(basis));
+        keep(s, unit, a, b, entry);
+    }
+    json_decref(first);
+    json_decref(entry);
     return st;
 }
 
@@ -169,9 +192,9 @@ ecg_status ecg_book_compare_all(study *s, int unit, ecg_err *err)
     const int n = ecg_pairs_of_table(&pairs);
     ecg_status st = ECG_OK;
     for (int i = 0; i < n && !st; i++)
-        st = ecg_book_compare(s, unit, pairs[i].task, ecg_row_find(pairs[i].a, pairs[i].task)->stage, ecg_row_find(pairs[i].b, pairs[i].task)->stage, err);
+        st = compare(s, unit, pairs[i].task, ecg_row_find(pairs[i].a, pairs[i].task)->stage, ecg_row_find(pairs[i].b, pairs[i].task)->stage, err);
     for (int i = 0; i < plan->ablations && !st; i++)
         if (plan->ablation[i].stage >= 0)
-            st = ecg_book_compare(s, unit, ECG_TASK_DIAGNOSES, plan->stage[plan->ablation[i].stage].id, "ours/diagnoses", err);
+            st = compare(s, unit, ECG_TASK_DIAGNOSES, plan->stage[plan->ablation[i].stage].id, "ours/diagnoses", err);
     return st;
 }

@@ -37,6 +37,7 @@ typedef struct {
     int open;                  /* cohorts so far */
     study_unit *unit;
     int units;
+    char (**identity)[65];     /* (units) (stages of the plan) ecg_book_identity */
     json_t *book, *notes;      /* study.json; sentences for results.json */
     int lock;                  /* of the run folder, -1: none */
     double began;
@@ -46,23 +47,24 @@ typedef struct {
 
 /* ---- study_book.c: study.json ---- */
 
-/* Takes the folder: a new one, or one whose study.json tells of the same cohorts, seeds' key, roles, label set and settings (ECG_EARG: what
- * differs). */
+/* Takes the folder: a new one, or one whose study.json tells of the same cohorts, roles and label set, and of no stage that other settings have made,
+ * unless they shall be trained anew (ECG_EARG: what differs). */
 ecg_status ecg_book_open(study *s, ecg_err *err);
 ecg_status ecg_book_peek(study *s, ecg_err *err); /* what is there, without taking or writing anything */
 ecg_status ecg_book_save(const study *s, ecg_err *err);
 void ecg_book_end(study *s, const char *end); /* of this session: "done", "interrupted", "failed" */
 /* Entries; made where there are none. Borrowed. */
 json_t *ecg_book_entry(const study *s, int unit, const char *stage);
-json_t *ecg_book_pair_entry(const study *s, int unit, const char *a, const char *b);
-ecg_stage_state ecg_book_state(const study *s, int unit, const char *stage); /* of the book; PENDING where it is not there */
+/* NULL: none, or one that other settings than those of today have made. Borrowed. */
+const json_t *ecg_book_stage_entry(const study *s, int unit, const char *stage);
+ecg_stage_state ecg_book_state(const study *s, int unit, const char *stage); /* of that entry; PENDING where there is none */
 ecg_status ecg_book_path(char out[512], const study *s, int unit, const char *name, ecg_err *err); /* RUN/c01-s01/name */
 void ecg_book_below(char out[512], const study *s, int unit, const char *name);                    /* c01-s01/name */
 
 /* ---- study_stage.c ---- */
 
 /* What would have to be the same for the stage to be the same: SHA-256 over cohort, roles, settings that matter to it, and the stages before it. */
-ecg_status ecg_book_identity(char hex[65], const study *s, int unit, int stage, ecg_err *err);
+ecg_status ecg_book_identity(char hex[65], const study *s, int unit, int stage, ecg_err *err); /* of those before it: s->identity */
 /* Trains, evaluates and probes what is not done. A stage that cannot be (a diverging loss) is written down as failed and is no error here. */
 ecg_status ecg_book_stage(study *s, int unit, int stage, ecg_err *err);
 /* Crops through the encoder until the stage is done, forward and backward counted as three; 0: done. */
@@ -74,9 +76,9 @@ bool ecg_book_shared(const study *s, int cohort, const ecg_plan_stage *p); /* th
 
 /* ---- study_pair.c ---- */
 
-/* Stage a minus stage b on the same test records and resamples, into the book where it is not there. */
-ecg_status ecg_book_compare(study *s, int unit, int task, const char *a, const char *b, ecg_err *err);
+/* Every difference of the tables whose stages are there, on the same test records and resamples, into the book where it is not yet. */
 ecg_status ecg_book_compare_all(study *s, int unit, ecg_err *err);
+const json_t *ecg_book_pair(const study *s, int unit, const char *a, const char *b); /* NULL: none that is of the figures of today */
 
 /* ---- study_rows.c, study_sections.c, study_csv.c, study_results.c ---- */
 
@@ -90,7 +92,6 @@ bool ecg_book_row_wanted(const study *s, int row);
 /* The state of something over units, from that of its stage in each; why: the first reason. */
 ecg_stage_state ecg_book_over_units(const study *s, const char *stage, bool wanted, const char **why);
 
-const json_t *ecg_book_stage_entry(const study *s, int unit, const char *id); /* of the book; NULL: none */
 void ecg_book_set_state(json_t *j, ecg_stage_state state, const char *why);   /* status, why */
 /* {difference, lo, hi, interval, spread, above, units} of two stages, into j; room (units). Returns how many units have it. */
 int ecg_book_difference(json_t *j, const study *s, const char *a, const char *b, study_figure *room);

@@ -74,8 +74,9 @@ static const stage_info stages[] = {
 };
 enum { STAGES = sizeof stages / sizeof *stages };
 
-/* Ablations: each changes ours in one thing. "=*F": the value of ours times F. Where the change is of stage 1, stages 1 and 2 are trained again. */
-typedef enum { AGAIN_FINETUNE, AGAIN_PRETRAIN, AGAIN_LABS_FIRST } again;
+/* Ablations: each changes ours in one thing. "=*F": the value of ours times F. Where the change is of stage 1, stages 1 and 2 are trained again;
+ * joint training has but one. */
+typedef enum { AGAIN_FINETUNE, AGAIN_PRETRAIN, AGAIN_LABS_FIRST, AGAIN_JOINT } again;
 static const struct { const char *name, *group, *title; again mode; const char *change; } lines[] = {
     {"tabular_routine", "tabular", "stage 1 sees routine columns only", AGAIN_PRETRAIN, "pretrain.tabular=routine"},
     {"tabular_lab", "tabular", "stage 1 sees laboratory columns only", AGAIN_PRETRAIN, "pretrain.tabular=lab"},
@@ -99,6 +100,9 @@ static const struct { const char *name, *group, *title; again mode; const char *
     {"distill_one", "distill", "teacher's probabilities, 1", AGAIN_FINETUNE, "finetune.distill=1"},
     {"distill_hidden_weak", "distill_hidden", "teacher's embedding, 0.1", AGAIN_FINETUNE, "finetune.distill_hidden=0.1"},
     {"distill_hidden_strong", "distill_hidden", "teacher's embedding, 1", AGAIN_FINETUNE, "finetune.distill_hidden=1"},
+    {"joint_uncertainty", "joint", "all three losses at once, weighed by their uncertainty", AGAIN_JOINT, "joint.weighting=uncertainty"},
+    {"joint_projection", "joint", "all three losses at once, conflicting gradients projected", AGAIN_JOINT, "joint.weighting=projection"},
+    {"joint_none", "joint", "all three losses at once, their plain sum", AGAIN_JOINT, "joint.weighting=none"},
     {"vicreg", "vicreg", "stage 1 by VICReg", AGAIN_PRETRAIN, "pretrain.loss=vicreg"},
 };
 enum { LINES = sizeof lines / sizeof *lines };
@@ -128,6 +132,12 @@ const char *ecg_task_name(int task)
     return task == ECG_TASK_LABS ? "labs" : "diagnoses";
 }
 
+const char *ecg_kind_name(ecg_stage_kind kind)
+{
+    static const char *const names[] = {"random", "pretrain", "diagnoses", "labs", "joint"};
+    return names[kind];
+}
+
 const char *ecg_state_name(ecg_stage_state s)
 {
     static const char *const names[] = {"pending", "done", "failed", "left_out", "not_asked", "partial"};
@@ -141,7 +151,7 @@ const char *ecg_study_row_names(void)
 
 const char *ecg_study_ablation_groups(void)
 {
-    return "tabular, lambda, embedding, batch, frozen, order, l2sp, hold, distill, distill_hidden, vicreg";
+    return "tabular, lambda, embedding, batch, frozen, order, l2sp, hold, distill, distill_hidden, joint, vicreg";
 }
 
 /* ---- settings as text --------------------------------------------------------------------------------------------------- */
@@ -265,6 +275,19 @@ static ecg_status check_words(const char *list, const char *const *names, int n,
     return ECG_OK;
 }
 
+ecg_status ecg_study_words(const char *only, const char *ablate, ecg_err *err)
+{
+    const char *rows[ROWS], *names[2 * LINES + 1] = {"all"};
+    for (int i = 0; i < ROWS; i++)
+        rows[i] = table[i].row;
+    for (int k = 0; k < LINES; k++) {
+        names[2 * k + 1] = lines[k].name;
+        names[2 * k + 2] = lines[k].group;
+    }
+    const ecg_status st = check_words(only, rows, ROWS, "row", ecg_study_row_names(), err);
+    return st ? st : check_words(ablate, names, 2 * LINES + 1, "ablation", ecg_study_ablation_groups(), err);
+}
+
 static bool labels_hidden(const ecg_config *c)
 {
     char value[64];
@@ -284,13 +307,8 @@ static ecg_status check_settings(const ecg_config *c, ecg_err *err)
 
 static ecg_status choose_rows(ecg_plan *p, const ecg_study_task *t, ecg_err *err)
 {
-    const char *names[ROWS];
-    for (int i = 0; i < ROWS; i++)
-        names[i] = table[i].row;
     ecg_status st = check_settings(t->config, err);
-    if (!st)
-        st = check_words(t->only, names, ROWS, "row", ecg_study_row_names(), err);
-    if (st)
+    if (st || (st = ecg_study_words(t->only, t->ablate, err)))
         return st;
     for (int i = 0; i < ROWS; i++) {
         const bool control = strcmp(table[i].kind, "control") == 0, released = strcmp(table[i].kind, "published") == 0;
@@ -417,7 +435,7 @@ static const char *spared(ecg_err *room, ecg_config *c, ecg_plan_ablation *a, in
         ecg_fail(room, ECG_EARG, "the encoder has %" PRId64 " blocks", c->encoder.blocks);
         return room->msg;
     }
-    if (memcmp(c, &ours, sizeof ours) == 0 || (frozen && blocks == (was < 0 ? c->encoder.blocks / 2 : was)))
+    if ((memcmp(c, &ours, sizeof ours) == 0 && lines[k].mode != AGAIN_JOINT) || (frozen && blocks == (was < 0 ? c->encoder.blocks / 2 : was)))
         return "these are the settings of ours";
     return NULL;
 }
@@ -432,11 +450,13 @@ static ecg_status add_line(ecg_plan *p, const ecg_study_task *t, int k, bool ask
     snprintf(a->name, sizeof a->name, "%s", lines[k].name);
     snprintf(a->group, sizeof a->group, "%s", lines[k].group);
     snprintf(a->title, sizeof a->title, "%s", lines[k].title);
-    snprintf(a->id, sizeof a->id, "ablation-%s/diagnoses", lines[k].name);
+    const bool joint = lines[k].mode == AGAIN_JOINT;
+    snprintf(a->id, sizeof a->id, "ablation-%s/%s", lines[k].name, joint ? "joint" : "diagnoses");
     const char *why = spared(&room, &c, a, k);
-    if (why || !asked) {
-        a->state = asked ? ECG_STATE_LEFT_OUT : ECG_STATE_NOT_ASKED;
-        snprintf(a->why, sizeof a->why, "%.150s", asked ? why : "");
+    a->asked = asked;
+    if (why) {
+        a->state = ECG_STATE_LEFT_OUT;
+        snprintf(a->why, sizeof a->why, "%.150s", why);
         return ECG_OK;
     }
     int from = need(p, t, "ours/pretrain", err);
@@ -449,7 +469,7 @@ static ecg_status add_line(ecg_plan *p, const ecg_study_task *t, int k, bool ask
     } else if (lines[k].mode == AGAIN_LABS_FIRST && (from = need(p, t, "ours/labs_branched", err)) < 0) {
         return err->status;
     }
-    if ((a->stage = place(p, t, a->id, lines[k].title, ECG_KIND_DIAGNOSES, from, &c, err)) < 0)
+    if ((a->stage = place(p, t, a->id, lines[k].title, joint ? ECG_KIND_JOINT : ECG_KIND_DIAGNOSES, joint ? -1 : from, &c, err)) < 0)
         return err->status;
     p->stage[a->stage].probe = true;
     return ECG_OK;
@@ -457,12 +477,7 @@ static ecg_status add_line(ecg_plan *p, const ecg_study_task *t, int k, bool ask
 
 static ecg_status add_ablations(ecg_plan *p, const ecg_study_task *t, ecg_err *err)
 {
-    const char *names[2 * LINES + 1] = {"all"};
-    for (int k = 0; k < LINES; k++) {
-        names[2 * k + 1] = lines[k].name;
-        names[2 * k + 2] = lines[k].group;
-    }
-    ecg_status st = check_words(t->ablate, names, 2 * LINES + 1, "ablation", ecg_study_ablation_groups(), err);
+    ecg_status st = ECG_OK;
     for (int k = 0; k < LINES && !st; k++)
         st = add_line(p, t, k, named(t->ablate, "all") || named(t->ablate, lines[k].name) || named(t->ablate, lines[k].group), err);
     return st;
@@ -504,13 +519,15 @@ static void find_gaps(ecg_plan *p, const ecg_cohort *c)
         ecg_plan_stage *s = &p->stage[i];
         const ecg_plan_stage *from = s->from >= 0 ? &p->stage[s->from] : NULL;
         const char *why = NULL;
-        if (s->kind == ECG_KIND_PRETRAIN)
+        if (s->kind == ECG_KIND_PRETRAIN || s->kind == ECG_KIND_JOINT)
             why = missing_columns(c, &s->config, "pretrain.tabular");
         else if (s->kind == ECG_KIND_DIAGNOSES)
             why = dx ? missing_columns(c, &s->config, "finetune.tabular") : "the cohort has no diagnosis labels";
         else if (s->kind == ECG_KIND_LABS)
             why = labs ? missing_columns(c, &s->config, "labs.tabular") : "the cohort has no laboratory labels";
         const ecg_plan_stage *teacher = s->teacher >= 0 ? &p->stage[s->teacher] : NULL;
+        if (s->kind == ECG_KIND_JOINT && !why && !dx)
+            why = "the cohort has no diagnosis labels";
         if (!why && from && from->state == ECG_STATE_LEFT_OUT)
             why = from->why;
         if (!why && teacher && teacher->state == ECG_STATE_LEFT_OUT)
@@ -534,14 +551,44 @@ static ecg_status choose_sets(ecg_plan *p, const ecg_study_task *t, const ecg_co
     snprintf(p->diagnosis_set, sizeof p->diagnosis_set, "%s", t->labels ? t->labels : "diagnoses");
     if (ecg_cohort_labels(c, p->diagnosis_set, &labels))
         return ECG_OK;
-    if (t->labels)
-        return ecg_fail_at(err, ECG_EDATA, c->path, 0, 0, "no label set '%.31s'", t->labels);
+    if (t->labels) {
+        char sets[160] = "";
+        for (int i = 0; i < c->contract.sets && strlen(sets) < sizeof sets - 40; i++)
+            snprintf(sets + strlen(sets), sizeof sets - strlen(sets), "%s%s", i ? ", " : "", c->contract.table[i].set);
+        return ecg_fail_at(err, ECG_EDATA, c->path, 0, 0, "no label set '%.31s'; the cohort has %s", t->labels, *sets ? sets : "none");
+    }
     for (int i = 0; i < c->contract.sets; i++)
         if (strcmp(c->contract.table[i].set, "labs") && strcmp(c->contract.table[i].set, "deterioration")) {
             snprintf(p->diagnosis_set, sizeof p->diagnosis_set, "%s", c->contract.table[i].set);
             break;
         }
     return ECG_OK;
+}
+
+static void ask(ecg_plan *p, int at)
+{
+    if (at < 0 || p->stage[at].asked)
+        return;
+    p->stage[at].asked = true;
+    ask(p, p->stage[at].from);
+    ask(p, p->stage[at].teacher);
+}
+
+static void mark_asked(ecg_plan *p, bool untrained)
+{
+    bool any = false;
+    for (int i = 0; i < ROWS; i++)
+        if (p->wanted[i]) {
+            ask(p, ecg_plan_find(p, table[i].stage));
+            any = true;
+        }
+    for (int i = 0; i < p->ablations; i++)
+        if (p->ablation[i].asked && p->ablation[i].stage >= 0) {
+            ask(p, p->ablation[i].stage);
+            ask(p, ecg_plan_find(p, "ours/diagnoses"));
+        }
+    if (any && untrained)
+        ask(p, ecg_plan_find(p, "random/encoder"));
 }
 
 ecg_status ecg_plan_make(ecg_plan *out, const ecg_study_task *t, const ecg_cohort *c, ecg_err *err)
@@ -556,13 +603,12 @@ ecg_status ecg_plan_make(ecg_plan *out, const ecg_study_task *t, const ecg_cohor
     if (!st)
         st = choose_rows(&p, t, why);
     for (int k = 0; k < STAGES && !st; k++)
-        for (int i = 0; i < ROWS && !st; i++)
-            if (p.wanted[i] && strcmp(table[i].stage, stages[k].id) == 0 && need(&p, t, stages[k].id, why) < 0)
-                st = why->status;
+        if (need(&p, t, stages[k].id, why) < 0)
+            st = why->status;
     if (!st)
         st = add_ablations(&p, t, why);
-    if (!st && t->controls && p.stages > 0 && c->tabular && need(&p, t, "random/encoder", why) < 0)
-        st = why->status;
+    if (!st)
+        mark_asked(&p, t->controls && c->tabular);
     if (!st)
         find_gaps(&p, c);
     else

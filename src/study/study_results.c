@@ -111,7 +111,7 @@ static bool complete(const study *s)
     for (int u = 0; u < s->units; u++) {
         const ecg_plan *plan = &s->plan[s->unit[u].cohort];
         for (int i = 0; i < plan->stages; i++)
-            if (ecg_book_state(s, u, plan->stage[i].id) == ECG_STATE_PENDING)
+            if (plan->stage[i].asked && ecg_book_state(s, u, plan->stage[i].id) == ECG_STATE_PENDING)
                 return false;
     }
     return true;

@@ -91,12 +91,6 @@ static json_t *interval_name(const study_mean *m)
 
 /* ---- states ------------------------------------------------------------------------------------------------------------- */
 
-const json_t *ecg_book_stage_entry(const study *s, int unit, const char *id)
-{
-    const json_t *u = json_object_get(json_object_get(s->book, "units"), s->unit[unit].name);
-    return json_object_get(json_object_get(u, "stages"), id);
-}
-
 ecg_stage_state ecg_book_over_units(const study *s, const char *stage, bool wanted, const char **why)
 {
     int count[ECG_STATE_PARTIAL + 1] = {0};
@@ -253,14 +247,6 @@ json_t *ecg_book_rows_json(const study *s)
 
 /* ---- differences -------------------------------------------------------------------------------------------------------- */
 
-static const json_t *pair_of(const study *s, int unit, const char *a, const char *b)
-{
-    char key[160];
-    const json_t *u = json_object_get(json_object_get(s->book, "units"), s->unit[unit].name);
-    snprintf(key, sizeof key, "%s minus %s", a, b);
-    return json_object_get(json_object_get(u, "differences"), key);
-}
-
 int ecg_book_difference(json_t *j, const study *s, const char *a, const char *b, study_figure *room)
 {
     static const char *const keys[] = {"difference", "lo", "hi", "above", "labels", "first_in_stay"};
@@ -268,7 +254,7 @@ int ecg_book_difference(json_t *j, const study *s, const char *a, const char *b,
     double above = 0;
     int n = 0;
     for (int u = 0; u < s->units; u++) {
-        const json_t *p = pair_of(s, u, a, b);
+        const json_t *p = ecg_book_pair(s, u, a, b);
         room[u] = ecg_book_figure(p, "difference", "lo", "hi");
         if (!isfinite(room[u].value))
             continue;

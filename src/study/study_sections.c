@@ -183,7 +183,7 @@ static double chain_seconds(const study *s, const char *id)
 static json_t *ablation_json(const study *s, const ecg_plan_ablation *a, study_figure *room)
 {
     const char *why;
-    ecg_stage_state state = ecg_book_over_units(s, a->id, a->state != ECG_STATE_NOT_ASKED, &why);
+    ecg_stage_state state = ecg_book_over_units(s, a->id, a->asked, &why);
     if (state == ECG_STATE_NOT_ASKED)
         return NULL;
     if (a->state == ECG_STATE_LEFT_OUT) {
@@ -201,7 +201,9 @@ static json_t *ablation_json(const study *s, const ecg_plan_ablation *a, study_f
     json_object_set_new(j, "auroc", ecg_book_number(m.value));
     json_object_set_new(j, "lo", ecg_book_number(m.lo));
     json_object_set_new(j, "hi", ecg_book_number(m.hi));
-    json_object_set_new(j, "labs_auroc", json_null());
+    for (int u = 0; u < s->units; u++)
+        room[u] = ecg_book_figure(json_object_get(ecg_book_stage_entry(s, u, a->id), "labs_figures"), "auroc", "lo", "hi");
+    json_object_set_new(j, "labs_auroc", ecg_book_number(ecg_book_mean(s, room).value));
     ecg_book_difference(d, s, a->id, "ours/diagnoses", room);
     json_object_set(j, "difference", json_object_get(d, "difference"));
     json_object_set(j, "difference_lo", json_object_get(d, "lo"));
@@ -235,10 +237,10 @@ static json_t *each_stage(const study *s, json_t *(*make)(const study *s, int un
 {
     json_t *list = json_array();
     for (int u = 0; u < s->units; u++) {
-        json_t *stages = json_object_get(json_object_get(json_object_get(s->book, "units"), s->unit[u].name), "stages"), *entry;
-        const char *id;
-        json_object_foreach(stages, id, entry) {
-            json_t *j = make(s, u, id, entry);
+        const ecg_plan *plan = &s->plan[s->unit[u].cohort];
+        for (int i = 0; i < plan->stages; i++) {
+            const json_t *entry = ecg_book_stage_entry(s, u, plan->stage[i].id);
+            json_t *j = entry ? make(s, u, plan->stage[i].id, entry) : NULL;
             if (j)
                 json_array_append_new(list, j);
         }

@@ -11,6 +11,7 @@
 #include "study/embed.h"
 #include "study/evaluate.h"
 #include "study/finetune.h"
+#include "study/joint.h"
 #include "study/pretrain.h"
 #include "study/probe.h"
 #include "study/study_parts.h"
@@ -24,6 +25,8 @@ static bool matters(const char *name, ecg_stage_kind kind)
     const bool stage1 = kind == ECG_KIND_PRETRAIN;
     if (ecg_setting_free(name))
         return false;
+    if (kind == ECG_KIND_JOINT)
+        return true;
     if (strcmp(name, "train.labelled") == 0)
         return kind == ECG_KIND_DIAGNOSES;
     if (strcmp(name, "train.shuffle_pairs") == 0)
@@ -39,7 +42,7 @@ static bool matters(const char *name, ecg_stage_kind kind)
 
 static const char *set_of(const ecg_plan *p, ecg_stage_kind kind)
 {
-    return kind == ECG_KIND_DIAGNOSES ? p->diagnosis_set : kind == ECG_KIND_LABS ? p->lab_set : "";
+    return kind == ECG_KIND_DIAGNOSES || kind == ECG_KIND_JOINT ? p->diagnosis_set : kind == ECG_KIND_LABS ? p->lab_set : "";
 }
 
 static void add(ecg_sha256 *h, const char *text)
@@ -49,21 +52,20 @@ static void add(ecg_sha256 *h, const char *text)
 
 ecg_status ecg_book_identity(char hex[65], const study *s, int unit, int stage, ecg_err *err)
 {
-    static const char *const kinds[] = {"random", "pretrain", "diagnoses", "labs"};
     const study_unit *u = &s->unit[unit];
     const ecg_plan *plan = &s->plan[u->cohort];
     const ecg_plan_stage *p = &plan->stage[stage];
     const int before[] = {p->from, p->teacher};
-    char roles[256], of[65], seed[32];
+    char roles[256], seed[32];
     ecg_settings all;
     ecg_sha256 h;
-    ecg_status st = ecg_settings_of(&all, &p->config, err);
+    const ecg_status st = ecg_settings_of(&all, &p->config, err);
     if (st)
         return st;
     ecg_roles_text(roles, sizeof roles, &s->loader[u->cohort].roles);
     snprintf(seed, sizeof seed, "%" PRId64, u->seed);
     ecg_sha256_begin(&h);
-    add(&h, kinds[p->kind]);
+    add(&h, ecg_kind_name(p->kind));
     add(&h, s->cohort[u->cohort].hash);
     add(&h, roles);
     add(&h, set_of(plan, p->kind));
@@ -73,14 +75,10 @@ ecg_status ecg_book_identity(char hex[65], const study *s, int unit, int stage, 
             add(&h, strcmp(all.at[i].name, "train.seed") ? all.at[i].value : seed);
         }
     ecg_settings_clear(&all);
-    for (int i = 0; i < 2 && !st; i++) {
-        of[0] = 0;
-        if (before[i] >= 0)
-            st = ecg_book_identity(of, s, unit, before[i], err);
-        add(&h, of);
-    }
+    for (int i = 0; i < 2; i++) /* they come before it in the plan */
+        add(&h, before[i] >= 0 ? s->identity[unit][before[i]] : "");
     ecg_sha256_end(&h, hex);
-    return st;
+    return ECG_OK;
 }
 
 /* ---- the book's entry --------------------------------------------------------------------------------------------------- */
@@ -99,9 +97,8 @@ static bool is(const json_t *entry, const char *key, const char *value)
 
 static void describe(json_t *entry, const ecg_plan *plan, const ecg_plan_stage *p)
 {
-    static const char *const kinds[] = {"random", "pretrain", "diagnoses", "labs"};
     json_object_set_new(entry, "title", json_string(p->title));
-    json_object_set_new(entry, "kind", json_string(kinds[p->kind]));
+    json_object_set_new(entry, "kind", json_string(ecg_kind_name(p->kind)));
     json_object_set_new(entry, "from", p->from >= 0 ? json_string(plan->stage[p->from].id) : json_null());
     json_object_set_new(entry, "teacher", p->teacher >= 0 ? json_string(plan->stage[p->teacher].id) : json_null());
 }
@@ -161,7 +158,9 @@ static ecg_status train(study *s, int unit, int stage, json_t *entry, bool afres
                             .teacher = *teacher ? teacher : NULL, .set = p->kind == ECG_KIND_PRETRAIN ? NULL : set_of(plan, p->kind), .config = &config,
                             .resume = !afresh, .force = afresh, .command = t->command, .exec = t->exec, .watch = &s->progress.watch};
     const double began = ecg_clock(), before = json_number_value(json_object_get(entry, "seconds"));
-    st = p->kind == ECG_KIND_PRETRAIN ? ecg_pretrain(&run, err) : ecg_finetune(&run, p->kind == ECG_KIND_LABS, err);
+    st = p->kind == ECG_KIND_PRETRAIN ? ecg_pretrain(&run, err)
+         : p->kind == ECG_KIND_JOINT  ? ecg_joint(&run, err)
+                                      : ecg_finetune(&run, p->kind == ECG_KIND_LABS, err);
     json_object_set_new(entry, "seconds", json_real((afresh ? 0 : before) + ecg_clock() - began));
     return st ? st : read_result(entry, folder, err);
 }
@@ -213,6 +212,8 @@ static ecg_status evaluate(study *s, int unit, int stage, json_t *entry, const c
     for (int i = 0; i < e.heads; i++)
         if (strcmp(e.head[i].set, set) == 0)
             json_object_set_new(entry, "figures", figures(&e.head[i]));
+        else if (p->kind == ECG_KIND_JOINT)
+            json_object_set_new(entry, "labs_figures", figures(&e.head[i]));
     ecg_evaluation_clear(&e);
     return ECG_OK;
 }
@@ -286,18 +287,27 @@ static ecg_status probe(study *s, int unit, int stage, json_t *entry, const char
 
 /* ---- one stage ---------------------------------------------------------------------------------------------------------- */
 
-/* The reason of a stage that this one begins with and that there is none of; NULL: all are there. */
+/* "ours/pretrain: the loss is not finite ..." of the first stage before this one that is not there; NULL: all are. */
 static const char *missing_before(char out[320], const study *s, int unit, const ecg_plan_stage *p)
 {
     const ecg_plan *plan = &s->plan[s->unit[unit].cohort];
     const int before[] = {p->from, p->teacher};
-    for (int i = 0; i < 2; i++)
-        if (before[i] >= 0 && ecg_book_state(s, unit, plan->stage[before[i]].id) != ECG_STATE_DONE) {
-            const char *why = json_string_value(json_object_get(ecg_book_entry(s, unit, plan->stage[before[i]].id), "why"));
-            snprintf(out, 320, "%s: %.240s", plan->stage[before[i]].id, why ? why : "not done");
+    for (int i = 0; i < 2; i++) {
+        const ecg_plan_stage *b = before[i] >= 0 ? &plan->stage[before[i]] : NULL;
+        if (!b || ecg_book_state(s, unit, b->id) == ECG_STATE_DONE)
+            continue;
+        if (missing_before(out, s, unit, b))
             return out;
-        }
+        const char *why = json_string_value(json_object_get(ecg_book_entry(s, unit, b->id), "why"));
+        snprintf(out, 320, "%s: %.240s", b->id, why ? why : "not done");
+        return out;
+    }
     return NULL;
+}
+
+static bool has_head(const ecg_plan_stage *p)
+{
+    return p->kind == ECG_KIND_DIAGNOSES || p->kind == ECG_KIND_LABS || p->kind == ECG_KIND_JOINT;
 }
 
 static bool trained(const study *s, int unit, const ecg_plan_stage *p, const json_t *entry, const char *identity)
@@ -344,7 +354,7 @@ static ecg_status measure(study *s, int unit, int stage, json_t *entry, const ch
     const ecg_plan_stage *p = &s->plan[c].stage[stage];
     ecg_status st = ECG_OK;
     asked_of(asked, s);
-    if ((p->kind == ECG_KIND_DIAGNOSES || p->kind == ECG_KIND_LABS) && !is(entry, "measured", asked)) {
+    if (has_head(p) && !is(entry, "measured", asked)) {
         if ((st = evaluate(s, unit, stage, entry, folder, err)))
             return st;
         json_object_set_new(entry, "measured", json_string(asked));
@@ -358,16 +368,20 @@ static ecg_status measure(study *s, int unit, int stage, json_t *entry, const ch
 ecg_status ecg_book_stage(study *s, int unit, int stage, ecg_err *err)
 {
     const ecg_plan_stage *p = &s->plan[s->unit[unit].cohort].stage[stage];
-    char identity[65], folder[512], why[320];
+    const char *identity = s->identity[unit][stage];
+    char folder[512], why[320];
     json_t *entry = ecg_book_entry(s, unit, p->id);
-    ecg_status st = ecg_book_identity(identity, s, unit, stage, err);
-    if (st || (st = ecg_book_path(folder, s, unit, p->id, err)))
+    ecg_status st = ecg_book_path(folder, s, unit, p->id, err);
+    if (st)
         return st;
     if (p->state == ECG_STATE_LEFT_OUT) {
+        json_object_clear(entry);
         note(entry, ECG_STATE_LEFT_OUT, p->why);
         return ECG_OK;
     }
     if (missing_before(why, s, unit, p)) {
+        ecg_say(s->progress.outside, "%s cannot be: %s", p->id, why);
+        json_object_clear(entry);
         note(entry, ECG_STATE_FAILED, why);
         return ECG_OK;
     }
@@ -389,18 +403,19 @@ study_course ecg_book_course(const study *s, int cohort, const ecg_plan_stage *p
     const study_counts *n = &s->counts[cohort];
     const ecg_config *c = &p->config;
     const ecg_cfg_tuning *t = p->kind == ECG_KIND_LABS ? &c->labs : &c->finetune;
-    const bool stage1 = p->kind == ECG_KIND_PRETRAIN;
+    const bool joint = p->kind == ECG_KIND_JOINT, stage1 = p->kind == ECG_KIND_PRETRAIN;
     study_course out = {0};
-    out.rows = stage1 || p->teacher >= 0  ? s->loader[cohort].role[ECG_TRAIN].n
+    out.rows = stage1 || joint || p->teacher >= 0  ? s->loader[cohort].role[ECG_TRAIN].n
                : p->kind == ECG_KIND_LABS ? n->lab
                : c->train.labelled > 0    ? n->seen
                                           : n->diagnosed;
     if (p->kind == ECG_KIND_RANDOM || out.rows < 1)
         return (study_course){0};
-    const int64_t asked = stage1 ? c->pretrain.batch : t->batch;
+    const int64_t asked = stage1 ? c->pretrain.batch : joint ? c->joint.batch : t->batch;
+    const int64_t epochs = stage1 ? c->pretrain.epochs : joint ? c->joint.epochs : t->epochs;
+    const int64_t updates = stage1 ? c->pretrain.updates : joint ? c->joint.updates : t->updates;
     out.batch = out.rows < asked ? out.rows : asked;
-    out.epochs = stage1 ? ecg_train_epochs(c->pretrain.epochs, c->pretrain.updates, out.rows, out.batch)
-                        : ecg_train_epochs(t->epochs, t->updates, out.rows, out.batch);
+    out.epochs = ecg_train_epochs(epochs, updates, out.rows, out.batch);
     out.steps = out.epochs * (out.rows / out.batch);
     return out;
 }
@@ -416,18 +431,19 @@ static double training_crops(const study *s, int cohort, const ecg_plan_stage *p
 
 double ecg_book_work(const study *s, int unit, int stage)
 {
-    char identity[65], asked[96];
+    const char *identity = s->identity[unit][stage];
+    char asked[96];
     const int c = s->unit[unit].cohort;
     const ecg_loader *l = &s->loader[c];
     const ecg_plan_stage *p = &s->plan[c].stage[stage];
-    if (p->state == ECG_STATE_LEFT_OUT || ecg_book_identity(identity, s, unit, stage, NULL))
+    if (p->state == ECG_STATE_LEFT_OUT || !p->asked)
         return 0;
     const json_t *entry = ecg_book_entry(s, unit, p->id);
     const double crops = (double)(l->cohort->contract.samples / l->crop), scored = (double)(l->role[ECG_TEST].n + l->role[ECG_VALIDATION].n);
     asked_of(asked, s);
-    const bool done = trained(s, unit, p, entry, identity), head = p->kind == ECG_KIND_DIAGNOSES || p->kind == ECG_KIND_LABS;
+    const bool done = trained(s, unit, p, entry, identity);
     double work = done ? 0 : training_crops(s, c, p);
-    if (head && !(done && is(entry, "measured", asked)))
+    if (has_head(p) && !(done && is(entry, "measured", asked)))
         work += 2 * scored * crops; /* test, and validation once for thresholds and once for itself */
     if (p->probe && l->cohort->tabular && !(done && json_object_get(entry, "probe")))
         work += ((double)l->role[ECG_TRAIN].n + scored) * crops;
