@@ -126,14 +126,50 @@ ECG_API void ecg_model_close(ecg_model *model);
 ECG_API bool ecg_model_synthetic(const ecg_model *model); /* trained on the synthetic cohort: say so wherever figures appear */
 ECG_API bool ecg_model_has_labs(const ecg_model *model);
 
+/* A laboratory abnormality that a diagnosis score follows. */
+typedef struct {
+    const char *code, *title;
+    double probability, prevalence, auroc;
+    double bar, lo, hi;              /* what it adds to the diagnosis logit, 95 % interval */
+    double before, free, isolated;   /* probability of the diagnosis as it is, and if the embedding looked neutral for this one; isolated: the others
+                                      * cited held where they are; NAN: not to be told */
+    double patients, lift;           /* past patients in whom both are known, and how much more often they have both than by chance; NAN */
+    double odds, odds_lo, odds_hi, q; /* odds ratio adjusted for age and sex, 95 % interval, false discovery rate; NAN */
+    const char *same_thing;          /* why it explains nothing that the diagnosis does not say by itself; NULL: it does */
+} ecg_cited;
+
+/* Why a diagnosis scores as it does: logit - baseline = above = labs + age_sex + other, exactly. Figures describe the model, not the patient. */
+typedef struct {
+    double logit, baseline, above;   /* of the record, mean of the training records, difference */
+    double labs, age_sex, other;
+    double completeness, random;     /* share of the score's variation that the labs follow on held-out records, and as many random directions; NAN */
+    char grade;                      /* 'A' .. 'D' */
+    int cited, same, weak;           /* cite[0..cited): by falling bar; then `same` that say the same as the diagnosis; weak: pushing, but not to be told */
+    ecg_cited *cite;
+} ecg_why;
+
+typedef enum { ECG_VERDICT_NONE, ECG_VERDICT_YES, ECG_VERDICT_NO, ECG_VERDICT_UNCERTAIN } ecg_verdict;
+
 typedef struct {
     const char *code;       /* "I48.0" is stored without dot: "I480"; labs: "Hemoglobin_high" */
     const char *title;      /* "" if none */
-    double probability;     /* mean of the crops' sigmoids */
-    double crop_mean_logit; /* mean of the crops' logits */
+    double probability;     /* calibrated where the model has calibrators, else raw_probability */
+    double crop_mean_logit; /* mean of the crops' logits: what calibrators and explanations read */
     double prevalence;      /* of this label in the training folds, among those where it is known; NAN if not recorded */
     double auroc;           /* on validation, NAN if not recorded */
+    double raw_probability; /* mean of the crops' sigmoids */
+    double lo, hi;          /* Venn-Abers interval, lo <= probability <= hi; NAN: no calibrator */
+    double p_yes, p_no;     /* conformal p-values: how ordinary the score is among records with and without the label; NAN: under 20 of them */
+    double truth;           /* share with the label among calibration records that score as high or higher; NAN */
+    int64_t truth_of;       /* how many those are */
+    int64_t positives, negatives; /* calibration records */
+    const char *calibrator; /* "isotonic", "platt", "shared"; "" none */
+    ecg_verdict verdict;    /* at the answer's alpha */
+    const ecg_why *why;     /* NULL: not explained */
+    int row;                /* of the model's label table */
 } ecg_score;
+
+typedef enum { ECG_INPUT_OK, ECG_INPUT_CAUTION /* no YES and no NO */, ECG_INPUT_REFUSED /* no claims at all */ } ecg_input_state;
 
 typedef struct {
     ecg_quality quality;
@@ -143,10 +179,23 @@ typedef struct {
     ecg_score *diagnosis; /* (diagnoses), by falling probability; codes and titles belong to the model */
     ecg_score *lab;       /* (labs), by falling probability */
     ecg_score *reason;    /* (reasons <= 3): labs with probability / prevalence > 1.5 and AUROC > 0.6, by that ratio */
+    double alpha;
+    ecg_input_state input;
+    int doubts;           /* what speaks against the recording */
+    char doubt[8][160];
+    double distance, percentile; /* of the embedding from those of training; 0..100 among held-out records; NAN: the model cannot tell */
+    bool explained;
+    const char *not_explained;   /* why there is no explanation; "" where there is */
+    int yes, no, uncertain;      /* verdicts over all diagnoses */
+    int confirms, confirm[3];    /* places in lab[]: worth a blood test */
+    ecg_why *why;                /* those the diagnoses point to; owned */
+    int whys;
 } ecg_answer;
 
 typedef struct {
     bool allow_missing_leads; /* a lead that is absent enters as zeros instead of a refusal */
+    double alpha;             /* of verdicts, 0.005 to 0.5; 0: 0.1 */
+    int explain;              /* so many of the most probable diagnoses get a WHY; -1: all */
 } ecg_predict_options;
 
 /* options may be NULL. ECG_EREFUSED: under 250 samples at the model's rate, a lead absent, nothing but missing samples. */

@@ -6,7 +6,7 @@
 #include "base/text.h"
 #include "opt.h"
 
-static const command *const commands[] = {&cmd_synth, &cmd_doctor, &cmd_cohort, &cmd_pretrain, &cmd_finetune, &cmd_joint, &cmd_evaluate, &cmd_study, &cmd_report, &cmd_embed, &cmd_probe, &cmd_predict, &cmd_info, &cmd_convert, &cmd_plot};
+static const command *const commands[] = {&cmd_synth, &cmd_doctor, &cmd_cohort, &cmd_pretrain, &cmd_finetune, &cmd_joint, &cmd_evaluate, &cmd_study, &cmd_report, &cmd_embed, &cmd_probe, &cmd_recalibrate, &cmd_predict, &cmd_info, &cmd_convert, &cmd_plot};
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
 static void help(FILE *to)
@@ -14,7 +14,7 @@ static void help(FILE *to)
     fprintf(to, "ecgraft: an ECG encoder that has learned from blood tests and vital signs, and afterwards needs the ECG alone\n\n"
                 "  ecgraft COMMAND [arguments]      ecgraft COMMAND --help\n\n");
     for (int i = 0; i < COMMANDS; i++)
-        fprintf(to, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
+        fprintf(to, "  %-13s %s\n", commands[i]->name, commands[i]->summary);
     fprintf(to, "\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 some recordings failed, 4 the input was refused, 130 interrupted and saved.\n%s\n",
             ECG_STATEMENT);
 }

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/safetensors.h"
+#include "model/extras.h"
 
 #define FORMAT "ecgraft.model"
 #define BALANCE "balance.log_variance"
@@ -32,6 +32,7 @@ void ecg_model_clear(ecg_model *m)
     ecg_tabular_free(m->tabular);
     ecg_encoder_free(m->encoder);
     ecg_params_clear(&m->table);
+    ecg_extras_clear(m);
     ecg_contract_clear(&m->contract);
     free(m->median);
     *m = (ecg_model){0};
@@ -419,7 +420,7 @@ static ecg_status save_meta(const ecg_model *m, ecg_tensorsw *w, ecg_err *err)
     ecg_status st = architecture ? ecg_contract_to_json(&contract, &m->contract, err) : ecg_fail(err, ECG_ENOMEM, "no memory for the architecture");
     const char *const meta[][2] = {
         {"format", FORMAT},
-        {"format_version", "1.0"},
+        {"format_version", ecg_extras_any(m) ? "1.1" : "1.0"},
         {"intended_use", INTENDED_USE},
         {"licence", m->synthetic ? "MIT" : "the terms of the data named in training"},
         {"synthetic", m->synthetic ? "true" : "false"},
@@ -451,6 +452,8 @@ static ecg_status save_tensors(const ecg_model *m, ecg_tensorsw *w, ecg_err *err
     const int64_t columns = m->contract.columns;
     if (!st && m->median)
         st = ecg_tensorsw_put(w, "tabular.median", ECG_F32, 1, &columns, m->median, err);
+    if (!st)
+        st = ecg_extras_save(m, w, err);
     ecg_params kept = m->table; /* what only training needs was declared last */
     while (kept.n > 0 && (strncmp(kept.row[kept.n - 1].name, "map.", 4) == 0 || strcmp(kept.row[kept.n - 1].name, BALANCE) == 0))
         kept.n--;
@@ -611,6 +614,8 @@ static ecg_status load(ecg_model *m, const ecg_tensors *file, bool training, boo
         st = ecg_params_alloc(&m->table, training, err);
     if (!st)
         st = take_tensors(m, file, err);
+    if (!st)
+        st = ecg_extras_load(m, file, err);
     if (!st)
         st = ecg_encoder_prepare(m->encoder, &m->table, err);
     if (!st)

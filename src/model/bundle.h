@@ -5,6 +5,8 @@
 #define ECG_MODEL_BUNDLE_H
 
 #include "ecg/contract.h"
+#include "explain/explain.h"
+#include "explain/uncertain.h"
 #include "net/encoder.h"
 #include "net/tabular.h"
 
@@ -45,6 +47,10 @@ struct ecg_model {
     float *median;            /* (contract.columns) medians over training rows; categorical: index; NULL if none; owned (malloc) */
     int heads;
     ecg_head head[2];
+    ecg_uncertainty uncertain[2]; /* of each head; K 0: none (study/recalibrate.h fits them) */
+    ecg_outlier outlier;      /* width 0: none */
+    ecg_explainer explainer;  /* K 0: none; only with both heads on one embedding */
+    char calibration[512];    /* {"records", "patients", "cohort", "half"}: what uncertain and outlier were fitted on; "" none */
     ecg_exec exec;            /* of ecg_predict: ecg_model_open sets the best kernels and no pool, so that threads can share the model */
 };
 

@@ -10,11 +10,12 @@
 
 #include "base/rng.h"
 #include "ecg/prepare.h"
-#include "model/bundle.h"
+#include "model/parts.h"
 
 enum { CROPS_AT_ONCE = 16, MOST_REASONS = 3, NEEDED_LEADS = 8 };
 
 static const double reason_ratio = 1.5, reason_auroc = 0.6; /* a laboratory abnormality is named above both */
+static const double usual_alpha = 0.1, least_alpha = 0.005, most_alpha = 0.5;
 
 /* ---- may it be answered? ------------------------------------------------------------------------------------------------------- */
 
@@ -76,8 +77,7 @@ static ecg_status prepare(float **x, int64_t *n, const ecg_model *m, const ecg_r
 
 /* ---- crops through the network -------------------------------------------------------------------------------------------------- */
 
-/* h (crops, width) from x (crops * length, leads). */
-static ecg_status embed(float *h, const ecg_model *m, const float *x, int crops, ecg_err *err)
+ecg_status ecg_embed_crops(float *h, const ecg_model *m, const float *x, int crops, ecg_err *err)
 {
     const int at_once = crops < CROPS_AT_ONCE ? crops : CROPS_AT_ONCE, workers = m->exec.pool ? ecg_pool_threads(m->exec.pool) : 1;
     ecg_encoder_work *w = ecg_encoder_work_new(m->encoder, workers, 0, false);
@@ -92,6 +92,16 @@ static ecg_status embed(float *h, const ecg_model *m, const float *x, int crops,
     return ECG_OK;
 }
 
+void ecg_mean_crops(float *mean, const float *h, int crops, int width)
+{
+    for (int j = 0; j < width; j++) {
+        double sum = 0;
+        for (int c = 0; c < crops; c++)
+            sum += (double)h[(size_t)c * (size_t)width + (size_t)j];
+        mean[j] = (float)(sum / crops);
+    }
+}
+
 static double sigmoid(double z)
 {
     const double e = ecg_exp(z < 0 ? z : -z); /* never overflows */
@@ -103,53 +113,70 @@ static int by_probability(const void *a, const void *b)
     const ecg_score *x = a, *y = b;
     if (x->probability != y->probability)
         return x->probability < y->probability ? 1 : -1;
+    if (x->crop_mean_logit != y->crop_mean_logit) /* one step of a calibrator holds many scores */
+        return x->crop_mean_logit < y->crop_mean_logit ? 1 : -1;
     return strcmp(x->code, y->code);
 }
 
-/* *out (*n) by falling probability, malloc'ed: means over the crops of one head's sigmoids and logits. */
-static ecg_status score(ecg_score **out, int *n, const ecg_model *m, const ecg_head *head, const float *h, int crops, ecg_err *err)
+ecg_status ecg_head_means(double *logit, double *prob, const ecg_model *m, const ecg_head *head, const float *h, int crops, ecg_err *err)
 {
-    const ecg_label_table *labels;
-    const int K = ecg_head_labels(m, head, &labels), at_once = crops < CROPS_AT_ONCE ? crops : CROPS_AT_ONCE;
+    const int K = ecg_head_labels(m, head, NULL), at_once = crops < CROPS_AT_ONCE ? crops : CROPS_AT_ONCE;
     ecg_params table = m->table; /* evaluation writes nothing; the running statistics are read through it */
     ecg_mlp_work *w = ecg_mlp_work_new(head->net, at_once, false);
-    float *logit = malloc((size_t)at_once * (size_t)K * sizeof *logit);
-    ecg_score *s = calloc((size_t)K, sizeof *s);
+    float *z = malloc((size_t)at_once * (size_t)K * sizeof *z);
     ecg_status st = ECG_OK;
-    if (!w || !logit || !s) {
+    if (!w || !z) {
         st = ecg_fail(err, ECG_ENOMEM, "no memory for %d labels", K);
         goto done;
     }
+    for (int k = 0; k < K; k++) {
+        logit[k] = 0;
+        if (prob)
+            prob[k] = 0;
+    }
     for (int c = 0; c < crops; c += at_once) {
         const int B = crops - c < at_once ? crops - c : at_once;
-        ecg_mlp_forward(logit, head->net, &table, w, &m->exec, h + (size_t)c * m->shape.width, B, false, NULL);
+        ecg_mlp_forward(z, head->net, &table, w, &m->exec, h + (size_t)c * m->shape.width, B, false, NULL);
         for (int b = 0; b < B; b++)
             for (int k = 0; k < K; k++) {
-                s[k].crop_mean_logit += logit[b * K + k];
-                s[k].probability += sigmoid(logit[b * K + k]);
+                logit[k] += z[b * K + k];
+                if (prob)
+                    prob[k] += sigmoid(z[b * K + k]);
             }
     }
     for (int k = 0; k < K; k++) {
-        s[k].code = labels->label[k].code;
-        s[k].title = labels->label[k].title;
-        s[k].probability /= crops;
-        s[k].crop_mean_logit /= crops;
-        s[k].prevalence = head->prevalence[k];
-        s[k].auroc = head->auroc[k];
-        if (!isfinite(s[k].crop_mean_logit)) {
-            st = ecg_fail(err, ECG_EDATA, "the model's logit of %s is not finite", s[k].code);
-            goto done;
-        }
+        logit[k] /= crops;
+        if (prob)
+            prob[k] /= crops;
     }
-    qsort(s, (size_t)K, sizeof *s, by_probability);
-    *out = s;
-    *n = K;
-    s = NULL;
 done:
     ecg_mlp_work_free(w);
-    free(logit);
-    free(s);
+    free(z);
     return st;
+}
+
+/* *out (*n) in the order of the table, malloc'ed. */
+static ecg_status score(ecg_score **out, int *n, const ecg_model *m, const ecg_head *head, const float *h, int crops, ecg_err *err)
+{
+    const ecg_label_table *labels;
+    const int K = ecg_head_labels(m, head, &labels);
+    double *logit = malloc((size_t)K * 2 * sizeof *logit);
+    ecg_score *s = calloc((size_t)K, sizeof *s);
+    ecg_status st = logit && s ? ecg_head_means(logit, logit + K, m, head, h, crops, err) : ecg_fail(err, ECG_ENOMEM, "no memory for %d labels", K);
+    for (int k = 0; k < K && !st; k++) {
+        s[k] = (ecg_score){.code = labels->label[k].code, .title = labels->label[k].title, .probability = logit[K + k], .raw_probability = logit[K + k],
+                           .crop_mean_logit = logit[k], .prevalence = head->prevalence[k], .auroc = head->auroc[k], .row = k};
+        if (!isfinite(logit[k]))
+            st = ecg_fail(err, ECG_EDATA, "the model's logit of %s is not finite", s[k].code);
+    }
+    free(logit);
+    if (st) {
+        free(s);
+        return st;
+    }
+    *out = s;
+    *n = K;
+    return ECG_OK;
 }
 
 /* ---- reasons -------------------------------------------------------------------------------------------------------------------- */
@@ -179,31 +206,66 @@ static ecg_status choose_reasons(ecg_answer *a, ecg_err *err)
     return ECG_OK;
 }
 
-ecg_status ecg_predict(ecg_answer *out, const ecg_model *m, const ecg_record *rec, const ecg_predict_options *options, ecg_err *err)
+static ecg_status check_options(ecg_answer *out, const ecg_model *m, const ecg_predict_options *how, ecg_err *err)
 {
-    float *x = NULL, *h = NULL;
-    int64_t n = 0;
-    *out = (ecg_answer){.synthetic = m->synthetic};
+    out->alpha = how->alpha != 0 ? how->alpha : usual_alpha;
+    if (!(out->alpha >= least_alpha && out->alpha <= most_alpha))
+        return ecg_fail(err, ECG_EARG, "alpha %g, %g to %g possible", how->alpha, least_alpha, most_alpha);
     if (ecg_model_fused(m))
         return ecg_fail(err, ECG_ECONTRACT, "the model needs the table of the visit beside the ECG");
-    ecg_record_quality(&out->quality, rec);
-    ecg_status st = prepare(&x, &n, m, rec, options && options->allow_missing_leads, err);
-    if (st)
-        goto done;
-    if (n / m->shape.length > INT32_MAX) {
-        st = ecg_fail(err, ECG_EREFUSED, "%" PRId64 " crops, at most %d", n / m->shape.length, INT32_MAX);
-        goto done;
-    }
-    out->crops = (int)(n / m->shape.length);
-    h = malloc((size_t)out->crops * (size_t)m->shape.width * sizeof *h);
-    st = h ? embed(h, m, x, out->crops, err) : ecg_fail(err, ECG_ENOMEM, "no memory for %d crops", out->crops);
+    return ECG_OK;
+}
+
+/* Both heads on the embeddings of the crops, what may be said of the scores, and why. */
+static ecg_status answer(ecg_answer *out, const ecg_model *m, const float *h, float *mean, int explain, ecg_err *err)
+{
+    ecg_status st = ECG_OK;
+    ecg_mean_crops(mean, h, out->crops, m->shape.width);
+    ecg_doubt(out, m, mean);
     for (int i = 0; i < m->heads && !st; i++) {
-        const bool labs = strcmp(m->head[i].prefix, ECG_HEAD_LABS) == 0;
+        const ecg_head *head = &m->head[i];
+        const bool labs = strcmp(head->prefix, ECG_HEAD_LABS) == 0;
+        ecg_score **list = labs ? &out->lab : &out->diagnosis;
+        int *n = labs ? &out->labs : &out->diagnoses;
         out->has_labs |= labs;
-        st = score(labs ? &out->lab : &out->diagnosis, labs ? &out->labs : &out->diagnoses, m, &m->head[i], h, out->crops, err);
+        out->calibrated |= m->uncertain[i].K > 0;
+        st = score(list, n, m, head, h, out->crops, err);
+        if (!st) {
+            ecg_claim(*list, *n, m, head, out);
+            qsort(*list, (size_t)*n, sizeof **list, by_probability);
+        }
     }
     if (!st)
         st = choose_reasons(out, err);
+    if (!st) {
+        ecg_claim_all(out);
+        st = ecg_explain_answer(out, m, h, out->crops, mean, explain, err);
+    }
+    return st;
+}
+
+ecg_status ecg_predict(ecg_answer *out, const ecg_model *m, const ecg_record *rec, const ecg_predict_options *options, ecg_err *err)
+{
+    const ecg_predict_options how = options ? *options : (ecg_predict_options){0};
+    float *x = NULL, *h = NULL;
+    int64_t n = 0;
+    *out = (ecg_answer){.synthetic = m->synthetic, .not_explained = ""};
+    ecg_status st = check_options(out, m, &how, err);
+    if (st)
+        return st;
+    ecg_record_quality(&out->quality, rec);
+    st = prepare(&x, &n, m, rec, how.allow_missing_leads, err);
+    if (st)
+        goto done;
+    if (n / m->shape.length > INT32_MAX - 1) {
+        st = ecg_fail(err, ECG_EREFUSED, "%" PRId64 " crops, at most %d", n / m->shape.length, INT32_MAX - 1);
+        goto done;
+    }
+    out->crops = (int)(n / m->shape.length);
+    h = malloc(((size_t)out->crops + 1) * (size_t)m->shape.width * sizeof *h); /* the last row: their mean */
+    st = h ? ecg_embed_crops(h, m, x, out->crops, err) : ecg_fail(err, ECG_ENOMEM, "no memory for %d crops", out->crops);
+    if (!st)
+        st = answer(out, m, h, h + (size_t)out->crops * (size_t)m->shape.width, how.explain, err);
 done:
     free(x);
     free(h);
@@ -212,12 +274,15 @@ done:
     return st;
 }
 
-void ecg_answer_clear(ecg_answer *answer)
+void ecg_answer_clear(ecg_answer *a)
 {
-    free(answer->diagnosis);
-    free(answer->lab);
-    free(answer->reason);
-    *answer = (ecg_answer){0};
+    for (int i = 0; i < a->whys; i++)
+        free(a->why[i].cite);
+    free(a->why);
+    free(a->diagnosis);
+    free(a->lab);
+    free(a->reason);
+    *a = (ecg_answer){0};
 }
 
 /* ---- words ---------------------------------------------------------------------------------------------------------------------- */

@@ -548,7 +548,7 @@ static void test_refused_recordings(void **state)
                 snprintf(rec.lead[l].name, sizeof rec.lead[l].name, "RESP%d", l);
         for (int64_t i = 0; cases[c].all_nan && i < rec.leads * rec.samples; i++)
             rec.value[i] = NAN;
-        const ecg_status st = ecg_predict(&a, &m, &rec, &(ecg_predict_options){cases[c].allow}, &err);
+        const ecg_status st = ecg_predict(&a, &m, &rec, &(ecg_predict_options){.allow_missing_leads = cases[c].allow}, &err);
         if (st != (cases[c].message ? ECG_EREFUSED : ECG_OK) || (cases[c].message && !strstr(err.msg, cases[c].message)))
             fail_msg("%s: status %d, \"%s\"", cases[c].why, (int)st, err.msg);
         assert_true(st == ECG_OK ? a.diagnoses == DIAGNOSES : a.diagnosis == NULL);

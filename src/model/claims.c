@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT
+ * claims.c: what the scores of a recording allow to be said, and what forbids it. */
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/rng.h"
+#include "model/parts.h"
+
+static const double unlike = 99.5;      /* percentile of the distance beyond which an embedding is unlike those of training */
+static const double far_beyond = 1.5;   /* times the farthest calibration record: no claims at all */
+static const double most_missing = 0.1, most_clipped = 0.02, most_saturated = 0.02, most_einthoven_mv = 0.2, shortest_share = 0.98;
+
+/* ---- the recording --------------------------------------------------------------------------------------------------------------- */
+
+static void __attribute__((format(printf, 3, 4))) doubt(ecg_answer *a, ecg_input_state state, const char *fmt, ...)
+{
+    va_list args;
+    if (state > a->input)
+        a->input = state;
+    if (a->doubts == (int)(sizeof a->doubt / sizeof *a->doubt))
+        return;
+    va_start(args, fmt);
+    vsnprintf(a->doubt[a->doubts++], sizeof a->doubt[0], fmt, args);
+    va_end(args);
+}
+
+static void doubt_signal(ecg_answer *a, const ecg_model *m)
+{
+    const ecg_quality *q = &a->quality;
+    const double whole = m->contract.samples / m->contract.rate_hz;
+    if (q->seconds < shortest_share * whole)
+        doubt(a, ECG_INPUT_CAUTION, "%.1f s long, the model was trained on %.0f s", q->seconds, whole);
+    if (q->leads_found < 12)
+        doubt(a, ECG_INPUT_CAUTION, "%d of 12 leads found", q->leads_found);
+    if (q->leads_flat + q->leads_invalid > 0)
+        doubt(a, ECG_INPUT_CAUTION, "%d lead%s without signal", q->leads_flat + q->leads_invalid, q->leads_flat + q->leads_invalid > 1 ? "s" : "");
+    if (q->missing > most_missing)
+        doubt(a, ECG_INPUT_CAUTION, "%.0f %% of the samples are missing", 100 * q->missing);
+    if (q->clipped > most_clipped)
+        doubt(a, ECG_INPUT_CAUTION, "%.0f %% of the samples lie beyond %g mV", 100 * q->clipped, m->contract.clip_mv);
+    if (q->saturated > most_saturated)
+        doubt(a, ECG_INPUT_CAUTION, "%.0f %% of the samples rest at the end of the recorder's range", 100 * q->saturated);
+    if (q->warnings & ECG_WARN_UNIT)
+        doubt(a, ECG_INPUT_REFUSED, "the amplitude does not fit the unit");
+    if (q->einthoven_mv > most_einthoven_mv)
+        doubt(a, ECG_INPUT_CAUTION, "II differs from I + III by %.2f mV", q->einthoven_mv);
+}
+
+void ecg_doubt(ecg_answer *a, const ecg_model *m, const float *h)
+{
+    doubt_signal(a, m);
+    a->distance = a->percentile = NAN;
+    if (!m->outlier.width)
+        return;
+    a->distance = ecg_outlier_distance(&m->outlier, h);
+    a->percentile = ecg_outlier_percentile(&m->outlier, a->distance);
+    const double farthest = m->outlier.level[ECG_OUTLIER_LEVELS - 1];
+    if (!(a->distance <= far_beyond * farthest))
+        doubt(a, ECG_INPUT_REFUSED, "unlike the recordings of training: %.1f times as far as the farthest of %" PRId64, a->distance / farthest, m->outlier.n);
+    else if (a->percentile >= unlike)
+        doubt(a, ECG_INPUT_CAUTION, "unlike the recordings of training: farther than %.1f %% of %" PRId64, a->percentile, m->outlier.n);
+}
+
+/* ---- scores ---------------------------------------------------------------------------------------------------------------------- */
+
+static const ecg_uncertainty *uncertainty_of(const ecg_model *m, const ecg_head *head)
+{
+    const ecg_uncertainty *u = &m->uncertain[head - m->head];
+    return u->K ? u : NULL;
+}
+
+double ecg_probability_of(const ecg_model *m, const ecg_head *head, int k, double logit, double raw)
+{
+    const ecg_uncertainty *u = uncertainty_of(m, head);
+    ecg_certainty c = {.p = NAN};
+    if (u)
+        ecg_certainty_of(&c, u, k, logit);
+    return isnan(c.p) ? raw : c.p;
+}
+
+static ecg_verdict verdict_of(const ecg_certainty *c, const ecg_answer *a)
+{
+    const int set = ecg_conformal_set(c, a->alpha);
+    if (set < 0 || a->input == ECG_INPUT_REFUSED)
+        return ECG_VERDICT_NONE;
+    if (a->input == ECG_INPUT_CAUTION)
+        return ECG_VERDICT_UNCERTAIN;
+    return set == 2 ? ECG_VERDICT_YES : set == 1 ? ECG_VERDICT_NO : ECG_VERDICT_UNCERTAIN;
+}
+
+void ecg_claim(ecg_score *s, int n, const ecg_model *m, const ecg_head *head, const ecg_answer *a)
+{
+    const ecg_uncertainty *u = uncertainty_of(m, head);
+    for (int i = 0; i < n; i++) {
+        ecg_certainty c = {NAN, NAN, NAN, NAN, 0, NAN, NAN};
+        s[i].calibrator = "";
+        if (u) {
+            const ecg_calibrator *by = &u->label[s[i].row];
+            ecg_certainty_of(&c, u, s[i].row, s[i].crop_mean_logit);
+            s[i].calibrator = by->kind == ECG_CALIBRATOR_NONE ? "" : ecg_calibrator_text(by->kind);
+            s[i].positives = by->positives;
+            s[i].negatives = by->negatives;
+        }
+        if (!isnan(c.p))
+            s[i].probability = c.p;
+        const bool told = a->input != ECG_INPUT_REFUSED;
+        s[i].lo = told ? c.lo : NAN;
+        s[i].hi = told ? c.hi : NAN;
+        s[i].truth = told ? c.truth : NAN;
+        s[i].truth_of = told ? c.above : 0;
+        s[i].p_yes = told ? c.p_yes : NAN;
+        s[i].p_no = told ? c.p_no : NAN;
+        s[i].verdict = verdict_of(&c, a);
+    }
+}
+
+void ecg_claim_all(ecg_answer *a)
+{
+    for (int i = 0; i < a->diagnoses; i++) {
+        a->yes += a->diagnosis[i].verdict == ECG_VERDICT_YES;
+        a->no += a->diagnosis[i].verdict == ECG_VERDICT_NO;
+        a->uncertain += a->diagnosis[i].verdict == ECG_VERDICT_UNCERTAIN;
+    }
+    for (int i = 0; i < a->labs && a->confirms < 3; i++)
+        if (a->input == ECG_INPUT_OK && a->lab[i].probability > 2 * a->lab[i].prevalence && a->lab[i].lo > a->lab[i].prevalence)
+            a->confirm[a->confirms++] = i;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT
+ * parts.h: what the files of an answer share: predict.c reads the recording and scores it, claims.c says what the scores allow to be said, why.c
+ * explains them. */
+#ifndef ECG_MODEL_PARTS_H
+#define ECG_MODEL_PARTS_H
+
+#include "model/bundle.h"
+
+/* logit (K), prob (K, may be NULL): means over the crops of one head's logits and sigmoids. h (crops, width) */
+ecg_status ecg_head_means(double *logit, double *prob, const ecg_model *m, const ecg_head *head, const float *h, int crops, ecg_err *err);
+
+/* Embeddings of disjoint crops: h (crops, width) from x (crops * length, leads). */
+ecg_status ecg_embed_crops(float *h, const ecg_model *m, const float *x, int crops, ecg_err *err);
+void ecg_mean_crops(float *mean, const float *h, int crops, int width);
+
+/* What speaks against the recording, and how far its embedding h (width) lies from those of training. */
+void ecg_doubt(ecg_answer *a, const ecg_model *m, const float *h);
+/* Calibrated probabilities, intervals, p-values and verdicts of one head's labels. After ecg_doubt. */
+void ecg_claim(ecg_score *s, int n, const ecg_model *m, const ecg_head *head, const ecg_answer *a);
+/* Counts of verdicts, labs worth a test. a's lists are in their final order. */
+void ecg_claim_all(ecg_answer *a);
+/* Probability of label k for a mean logit, as ecg_claim gives it; raw: where there is no calibrator. */
+double ecg_probability_of(const ecg_model *m, const ecg_head *head, int k, double logit, double raw);
+
+/* Explains the first `most` diagnoses of the answer (-1: all). h (crops, width), mean (width) */
+ecg_status ecg_explain_answer(ecg_answer *a, const ecg_model *m, const float *h, int crops, const float *mean, int most, ecg_err *err);
+
+#endif

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MIT
+ * predict_json.c: see predict_json.h. Sentences are made of the numbers beside them, by rules. */
+#include "predict_json.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WHY_NOTE "These numbers describe the model and past patients. They do not show a cause in this patient."
+#define NO_CALIBRATORS "this model has no calibrators: scores without claims (`ecgraft recalibrate` fits them)"
+
+ecg_status model_name_of(model_name *out, const char *path, ecg_err *err)
+{
+    char file[512];
+    const ecg_status st = ecg_model_path(file, sizeof file, path, err);
+    if (st)
+        return st;
+    const char *slash = strrchr(file, '/');
+    snprintf(out->name, sizeof out->name, "%.255s", slash ? slash + 1 : file);
+    return ecg_sha256_file(out->hash, file, err);
+}
+
+const char *verdict_text(ecg_verdict v)
+{
+    static const char *const text[] = {NULL, "YES", "NO", "UNCERTAIN"};
+    return text[v];
+}
+
+char *predict_sentence(const ecg_answer *a, int i)
+{
+    const int size = ecg_answer_sentence(NULL, 0, a, i) + 1;
+    char *s = malloc((size_t)size);
+    if (s)
+        ecg_answer_sentence(s, size, a, i);
+    return s;
+}
+
+void verdict_note(char *out, size_t size, const ecg_score *s, const ecg_answer *a)
+{
+    *out = '\0';
+    if (!a->calibrated)
+        snprintf(out, size, "this model has no calibrators");
+    else if (a->input == ECG_INPUT_REFUSED)
+        snprintf(out, size, "withheld: %s", a->doubt[0]);
+    else if (s->positives < ECG_CLASS_CASES || s->negatives < ECG_CLASS_CASES)
+        snprintf(out, size, "%lld calibration records have it and %lld have not, %d of each are needed", (long long)s->positives, (long long)s->negatives,
+                 ECG_CLASS_CASES);
+    else if (a->input == ECG_INPUT_CAUTION)
+        snprintf(out, size, "withheld: %s", a->doubt[0]);
+    else if (s->verdict == ECG_VERDICT_UNCERTAIN && s->p_yes < a->alpha)
+        snprintf(out, size, "unusual among those who have it and among those who have not");
+}
+
+static void set(json_t *j, const char *key, json_t *value)
+{
+    json_object_set_new(j, key, value);
+}
+
+static void set_number(json_t *j, const char *key, double x)
+{
+    set(j, key, tool_json_number(x));
+}
+
+static json_t *pair(double lo, double hi)
+{
+    return isfinite(lo) && isfinite(hi) ? json_pack("[f,f]", lo, hi) : json_null();
+}
+
+static json_t *text_or_null(const char *s)
+{
+    return s && *s ? tool_json_text(s) : json_null();
+}
+
+/* ---- one label ------------------------------------------------------------------------------------------------------------------- */
+
+static json_t *score_json(const ecg_score *s, const ecg_answer *a)
+{
+    char text[72], note[200];
+    json_t *j = json_object();
+    set(j, "code", tool_json_text(s->code));
+    set(j, "text", tool_json_text(ecg_code_text(text, sizeof text, s->code)));
+    set(j, "title", tool_json_text(s->title));
+    set_number(j, "probability", s->probability);
+    set_number(j, "raw_probability", s->raw_probability);
+    set_number(j, "crop_mean_logit", s->crop_mean_logit);
+    set_number(j, "prevalence", s->prevalence);
+    set_number(j, "auroc", s->auroc);
+    set(j, "interval", pair(s->lo, s->hi));
+    set(j, "verdict", text_or_null(verdict_text(s->verdict)));
+    verdict_note(note, sizeof note, s, a);
+    set(j, "verdict_note", text_or_null(note));
+    set(j, "p_values", isnan(s->p_yes) ? json_null() : json_pack("{s:f, s:f}", "yes", s->p_yes, "no", s->p_no));
+    set(j, "flagged", isnan(s->truth) ? json_null() : json_pack("{s:f, s:I}", "per_100", 100 * s->truth, "of", (json_int_t)s->truth_of));
+    set(j, "calibrator", *s->calibrator ? json_pack("{s:s, s:I, s:I}", "kind", s->calibrator, "positives", (json_int_t)s->positives, "negatives",
+                                                     (json_int_t)s->negatives) : json_null());
+    return j;
+}
+
+static void set_lab(json_t *j, const char *code)
+{
+    char test[64];
+    const char *direction;
+    ecg_lab_words(test, sizeof test, &direction, code);
+    set(j, "test", tool_json_text(test));
+    set(j, "direction", json_string(direction));
+}
+
+/* ---- why ------------------------------------------------------------------------------------------------------------------------- */
+
+static json_t *cited_json(const ecg_cited *c)
+{
+    json_t *j = json_object();
+    set(j, "code", tool_json_text(c->code));
+    set_lab(j, c->code);
+    set(j, "title", tool_json_text(c->title));
+    set_number(j, "probability", c->probability);
+    set_number(j, "prevalence", c->prevalence);
+    set_number(j, "auroc", c->auroc);
+    set_number(j, "bar", c->bar);
+    set(j, "interval", pair(c->lo, c->hi));
+    json_t *edit = json_null();
+    if (!isnan(c->free)) {
+        edit = json_object();
+        set_number(edit, "before", c->before);
+        set_number(edit, "free", c->free);
+        set_number(edit, "isolated", c->isolated);
+    }
+    set(j, "edit", edit);
+    json_t *data = json_null();
+    if (!isnan(c->odds)) {
+        data = json_pack("{s:I}", "patients", (json_int_t)c->patients);
+        set_number(data, "lift", c->lift);
+        set_number(data, "odds_ratio", c->odds);
+        set(data, "interval", pair(c->odds_lo, c->odds_hi));
+        set_number(data, "q", c->q);
+    }
+    set(j, "data", data);
+    set(j, "same_thing", text_or_null(c->same_thing));
+    return j;
+}
+
+static void __attribute__((format(printf, 2, 3))) say(json_t *sentences, const char *fmt, ...)
+{
+    char line[400];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(line, sizeof line, fmt, args);
+    va_end(args);
+    json_array_append_new(sentences, tool_json_text(line));
+}
+
+static json_t *sentences_json(const ecg_why *y, const char *code)
+{
+    json_t *list = json_array();
+    char text[72];
+    ecg_code_text(text, sizeof text, code);
+    say(list, "The score of %s lies %.2f logits %s that of an average training record: %+.2f go with the predicted laboratory abnormalities, %+.2f with the age "
+        "and sex that the ECG shows, %+.2f with neither.", text, fabs(y->above), y->above < 0 ? "below" : "above", y->labs, y->age_sex, y->other);
+    if (y->grade == 'D')
+        say(list, "The laboratory part follows the score no better than as many random directions would: it explains nothing.");
+    if (!y->cited)
+        say(list, "No laboratory abnormality can be cited.");
+    for (int i = 0; i < y->cited; i++) {
+        const ecg_cited *c = &y->cite[i];
+        char test[64];
+        const char *direction;
+        ecg_lab_words(test, sizeof test, &direction, c->code);
+        say(list, "%s%s%s, predicted with probability %.2f, adds %+.2f (%.2f to %.2f).", test, *direction ? " " : "", direction, c->probability, c->bar, c->lo, c->hi);
+        if (!isnan(c->free))
+            say(list, "If the embedding looked neutral for it, the model would say %.2f instead of %.2f.", c->free, c->before);
+        if (c->odds_lo > 1 && c->q < 0.05)
+            say(list, "In past patients the two go together: odds ratio %.1f (%.1f to %.1f) after age and sex.", c->odds, c->odds_lo, c->odds_hi);
+        else
+            say(list, "In past patients the two do not clearly go together.");
+    }
+    return list;
+}
+
+static json_t *why_json(const ecg_why *y, const char *code)
+{
+    json_t *j = json_object(), *cited = json_array(), *same = json_array();
+    set_number(j, "logit", y->logit);
+    set_number(j, "baseline", y->baseline);
+    set_number(j, "above", y->above);
+    set(j, "parts", json_pack("{s:f, s:f, s:f}", "labs", y->labs, "age_sex", y->age_sex, "other", y->other));
+    set_number(j, "completeness", y->completeness);
+    set_number(j, "random", y->random);
+    set(j, "grade", json_stringn(&y->grade, 1));
+    for (int i = 0; i < y->cited + y->same; i++)
+        json_array_append_new(i < y->cited ? cited : same, cited_json(&y->cite[i]));
+    set(j, "cited", cited);
+    set(j, "same_thing", same);
+    set(j, "weak", json_integer(y->weak));
+    set(j, "sentences", sentences_json(y, code));
+    set(j, "note", json_string(WHY_NOTE));
+    return j;
+}
+
+/* ---- the answer ------------------------------------------------------------------------------------------------------------------ */
+
+static json_t *input_json(const ecg_answer *a)
+{
+    static const char *const states[] = {"ok", "caution", "refused"};
+    json_t *reasons = json_array(), *j = json_object();
+    set(j, "state", json_string(states[a->input]));
+    for (int i = 0; i < a->doubts; i++)
+        json_array_append_new(reasons, tool_json_text(a->doubt[i]));
+    set(j, "reasons", reasons);
+    set(j, "similarity", isfinite(a->percentile) && isfinite(a->distance) ? json_pack("{s:f, s:f}", "distance", a->distance, "percentile", a->percentile)
+                                                                         : json_null());
+    return j;
+}
+
+static json_t *verdicts_json(const ecg_answer *a)
+{
+    json_t *yes = json_array();
+    for (int i = 0; i < a->diagnoses; i++)
+        if (a->diagnosis[i].verdict == ECG_VERDICT_YES)
+            json_array_append_new(yes, tool_json_text(a->diagnosis[i].code));
+    return json_pack("{s:o, s:i, s:i, s:i}", "yes", yes, "no", a->no, "uncertain", a->uncertain, "none", a->diagnoses - a->yes - a->no - a->uncertain);
+}
+
+static void set_claims(json_t *j, const ecg_answer *a, const ecg_model *m)
+{
+    json_t *calibration = a->calibrated ? json_loads(m->calibration, 0, NULL) : NULL;
+    set(j, "calibrated", json_boolean(a->calibrated));
+    set(j, "calibration", calibration ? calibration : json_null());
+    set(j, "calibration_note", text_or_null(a->calibrated ? NULL : NO_CALIBRATORS));
+    set_number(j, "alpha", a->alpha);
+    set(j, "laboratory_head", json_boolean(a->has_labs));
+    set(j, "explained", json_boolean(a->explained));
+    set(j, "explained_note", text_or_null(a->not_explained));
+    set(j, "verdicts", verdicts_json(a));
+}
+
+json_t *predict_json(const char *recording, const ecg_answer *a, const ecg_model *m, const model_name *name, int top)
+{
+    json_t *j = tool_json_answer("ecgraft.prediction/1"), *diagnoses = json_array(), *labs = json_array(), *confirm = json_array(), *reasons = json_array();
+    json_t *sentences = json_array();
+    const int d = top && top < a->diagnoses ? top : a->diagnoses, l = top && top < a->labs ? top : a->labs;
+    set(j, "synthetic", json_boolean(a->synthetic));
+    if (a->synthetic)
+        set(j, "note", json_string(SYNTHETIC_NOTE));
+    set(j, "recording", tool_json_text(recording));
+    set(j, "model", json_pack("{s:o, s:s, s:o}", "name", tool_json_text(name->name), "sha256", name->hash, "preset", tool_json_text(m->preset)));
+    set(j, "quality", tool_json_quality(&a->quality));
+    set(j, "crops", json_integer(a->crops));
+    set(j, "input", input_json(a));
+    set_claims(j, a, m);
+    for (int i = 0; i < d; i++) {
+        const ecg_score *s = &a->diagnosis[i];
+        json_t *one = score_json(s, a);
+        set(one, "why", s->why ? why_json(s->why, s->code) : json_null());
+        json_array_append_new(diagnoses, one);
+        char *text = predict_sentence(a, i);
+        json_array_append_new(sentences, tool_json_text(text ? text : ""));
+        free(text);
+    }
+    for (int i = 0; i < l + a->reasons; i++) {
+        const ecg_score *s = i < l ? &a->lab[i] : &a->reason[i - l];
+        json_t *one = score_json(s, a);
+        set_lab(one, s->code);
+        json_array_append_new(i < l ? labs : reasons, one);
+    }
+    for (int i = 0; i < a->confirms; i++)
+        json_array_append_new(confirm, tool_json_text(a->lab[a->confirm[i]].code));
+    set(j, "diagnoses", diagnoses);
+    set(j, "labs", labs);
+    set(j, "confirm", confirm);
+    set(j, "reasons", reasons);
+    set(j, "sentences", sentences);
+    return j;
+}
