@@ -153,7 +153,7 @@ static int parse_labels(ecg_build_options *b)
 static build_function *choose_source(void)
 {
     const ecg_build_sources *f = &o.from;
-    const bool modules = f->mimic || f->hosp || f->icu || f->ed || f->icd || (f->ecg && !f->mdsed);
+    const bool modules = f->mimic || f->icu || f->ed || f->icd || ((f->ecg || f->hosp) && !f->mdsed);
     const int kinds = modules + (f->mdsed != NULL) + (f->ptbxl != NULL) + (f->folder != NULL);
     if (kinds != 1)
         return NULL;
@@ -167,7 +167,7 @@ static int parse_build(ecg_build_options *b)
                              .min_labs = o.min_labs, .keep_uncoded = o.keep_uncoded, .masks = o.masks, .offset_minutes = o.offset_minutes,
                              .lab_rows = o.lab_rows, .no_waveforms = o.no_waveforms, .fresh = o.fresh, .max_failures = -1, .seed = (uint32_t)common.seed};
     if (!choose_source())
-        return tool_usage(&cmd_cohort, "cohort build takes one source: the modules of MIMIC-IV (--mimic, --ecg, --hosp, --icu, --ed, --icd), --mdsed with --ecg, --ptbxl, or --folder with --table");
+        return tool_usage(&cmd_cohort, "cohort build takes one source: the modules of MIMIC-IV (--mimic, --ecg, --hosp, --icu, --ed, --icd), --mdsed with --ecg and --hosp, --ptbxl, or --folder with --table");
     if (!o.from.folder != !o.from.table)
         return tool_usage(&cmd_cohort, "--folder and --table go together");
     if (!o.output)

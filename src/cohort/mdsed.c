@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "cohort/attach.h"
-#include "cohort/mdsed_table.h"
+#include "cohort/mdsed_labs.h"
 #include "cohort/record_list.h"
 #include "cohort/schema.h"
 #include "cohort/split.h"
@@ -23,7 +23,9 @@ typedef struct {
     char table[512];      /* mds_ed.csv */
     char list[512];       /* record_list.csv of a folder; "": none */
     char where[512];      /* the folder that the paths are below, or the archive; "": no recordings are wanted */
+    char labevents[512], labitems[512]; /* labevents.csv and d_labitems.csv of --hosp; "": no labels of the laboratory */
     ecg_mdsed_table t;
+    ecg_mdsed_labs labs;
     ecg_contract contract;
     ecg_roles roles;
     ecg_cohort_builder *builder;
@@ -33,8 +35,9 @@ typedef struct {
 static void work_clear(work *w)
 {
     ecg_mdsed_table_clear(&w->t);
+    ecg_mdsed_labs_clear(&w->labs);
     for (int s = 0; s < w->contract.sets; s++)
-        w->contract.table[s].label = NULL; /* the table's */
+        w->contract.table[s].label = NULL; /* of the two above */
     ecg_contract_clear(&w->contract);
     ecg_cohort_abort(w->builder);
     ecg_text_clear(&w->attrition);
@@ -83,6 +86,10 @@ static ecg_status find_sources(work *w, const ecg_build_options *o, ecg_err *err
         snprintf(w->table, sizeof w->table, "%s", o->from.mdsed);
     else
         st = ecg_table_find(w->table, o->from.mdsed, NULL, "mds_ed.csv", err);
+    if (!st && o->from.hosp)
+        st = ecg_table_find(w->labevents, o->from.hosp, NULL, "labevents.csv", err);
+    if (!st && o->from.hosp)
+        st = ecg_table_find(w->labitems, o->from.hosp, NULL, "d_labitems.csv", err);
     if (st || o->no_waveforms)
         return st;
     if (!ecg)
@@ -327,10 +334,10 @@ static ecg_status finish_labels(work *w, const ecg_build_options *o, const ecg_w
 
 /* ---- the file ------------------------------------------------------------------------------------------------------------------------------ */
 
-static ecg_status describe_contract(ecg_contract *c, const ecg_mdsed_table *t, bool masks, ecg_err *err)
+static ecg_status describe_contract(ecg_contract *c, const ecg_mdsed_table *t, const ecg_mdsed_labs *labs, bool masks, ecg_err *err)
 {
     c->column = malloc((ECG_COLUMNS + ECG_MASKS) * sizeof *c->column);
-    c->table = calloc(ECG_MDSED_SETS, sizeof *c->table);
+    c->table = calloc(ECG_MDSED_SETS + ECG_LAB_FAMILIES, sizeof *c->table);
     if (!c->column || !c->table)
         return ecg_fail(err, ECG_ENOMEM, "no memory for a contract");
     ecg_mimic_columns(c->column);
@@ -340,6 +347,8 @@ static ecg_status describe_contract(ecg_contract *c, const ecg_mdsed_table *t, b
     for (int s = 0; s < ECG_MDSED_SETS; s++)
         if (t->table[s].n)
             c->table[c->sets++] = t->table[s];
+    for (int s = 0; s < labs->sets; s++)
+        c->table[c->sets++] = labs->table[s];
     return ECG_OK;
 }
 
@@ -364,13 +373,14 @@ static ecg_status read_table(work *w, const ecg_build_options *o, ecg_pool *pool
     ecg_attrition_add(&w->attrition, "study not seen before", w->t.n, w->t.rows - w->t.n);
     ecg_say(watch, "mds_ed.csv: %" PRId64 " recordings, %d diagnoses, %d labels of deterioration", w->t.n, w->t.table[ECG_MDSED_DIAGNOSES].n,
             w->t.table[ECG_MDSED_DETERIORATION].n);
-    ecg_say(watch, "no labels of laboratory tests: the published table has their statistics and not their rows");
+    if (!o->from.hosp)
+        ecg_say(watch, "no labels of laboratory tests: the published table has their statistics and not their rows, labevents.csv (--hosp) has them");
     const char *slash = strrchr(w->table, '/');
     return ecg_sources_add(&w->sources, w->table, slash ? slash + 1 : w->table, err);
 }
 
 /* What is known once it is clear which recordings there are. */
-static ecg_status fill(work *w, ecg_build_result *out, const ecg_build_options *o, const ecg_watch *watch, ecg_err *err)
+static ecg_status fill(work *w, ecg_build_result *out, const ecg_build_options *o, ecg_pool *pool, const ecg_watch *watch, ecg_err *err)
 {
     ecg_mdsed_table *t = &w->t;
     ecg_cohort_row *row = ecg_cohort_rows(w->builder);
@@ -383,9 +393,24 @@ static ecg_status fill(work *w, ecg_build_result *out, const ecg_build_options *
     }
     if (!st)
         st = finish_labels(w, o, watch, err);
+    if (!st && o->from.hosp)
+        st = ecg_mdsed_labs_read(&w->labs, t, row, &w->roles, w->labitems, w->labevents, o, pool, watch, err);
     if (!st && o->masks)
         st = add_masks(t, err);
-    return st ? st : describe_contract(&w->contract, t, o->masks, err);
+    return st ? st : describe_contract(&w->contract, t, &w->labs, o->masks, err);
+}
+
+/* The tables of the laboratory among the sources. */
+static ecg_status list_laboratory(work *w, ecg_err *err)
+{
+    const char *const used[] = {w->labevents, w->labitems};
+    ecg_status st = ECG_OK;
+    for (int t = 0; t < 2 && !st; t++) {
+        const char *slash = strrchr(used[t], '/');
+        if (used[t][0])
+            st = ecg_sources_add(&w->sources, used[t], slash ? slash + 1 : used[t], err);
+    }
+    return st;
 }
 
 static ecg_status build(work *w, ecg_build_result *out, const ecg_build_options *o, ecg_pool *pool, const ecg_watch *watch, ecg_err *err)
@@ -405,15 +430,18 @@ static ecg_status build(work *w, ecg_build_result *out, const ecg_build_options 
         return st;
     ecg_attrition_add(&w->attrition, "recording is in the folder", listed - out->absent, out->absent);
     ecg_attrition_add(&w->attrition, "recording is readable and long enough", w->t.n, out->broken);
-    if ((st = fill(w, out, o, watch, err)))
+    if ((st = fill(w, out, o, pool, watch, err)) || (st = list_laboratory(w, err)))
         return st;
     const char *attrition = ecg_attrition_end(&w->attrition), *sources = ecg_sources_end(&w->sources);
     if (!attrition || !sources)
         return ecg_fail(err, ECG_ENOMEM, "no memory for the attrition table");
-    const int8_t *label[ECG_MDSED_SETS];
-    for (int s = 0, i = 0; s < ECG_MDSED_SETS; s++)
+    const int8_t *label[ECG_MDSED_SETS + ECG_LAB_FAMILIES];
+    int sets = 0;
+    for (int s = 0; s < ECG_MDSED_SETS; s++)
         if (w->t.table[s].n)
-            label[i++] = w->t.label[s];
+            label[sets++] = w->t.label[s];
+    for (int s = 0; s < w->labs.sets; s++)
+        label[sets++] = w->labs.label[s];
     ecg_cohort_builder *b = w->builder;
     w->builder = NULL; /* commit takes it */
     return ecg_cohort_commit(b, &w->contract, w->t.tabular, label, &w->roles, out->synthetic, attrition, sources, o->command, err);
@@ -424,8 +452,8 @@ ecg_status ecg_cohort_build_mdsed(ecg_build_result *out, const ecg_build_options
     *out = (ecg_build_result){0};
     if (o->offset_minutes != 0)
         return ecg_fail(err, ECG_EARG, "--offset-minutes: the windows of mds_ed.csv are made already");
-    if (o->lab_rows)
-        return ecg_fail(err, ECG_EARG, "--lab-rows: mds_ed.csv has no laboratory rows");
+    if (o->lab_rows && !o->from.hosp)
+        return ecg_fail(err, ECG_EARG, "--lab-rows: mds_ed.csv has no laboratory rows, labevents.csv (--hosp) has");
     work *w = calloc(1, sizeof *w);
     if (!w)
         return ecg_fail(err, ECG_ENOMEM, "no memory for a cohort");

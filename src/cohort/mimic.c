@@ -13,12 +13,12 @@
 #include "cohort/deterioration.h"
 #include "cohort/diagnoses.h"
 #include "cohort/features.h"
-#include "cohort/lab_labels.h"
+#include "cohort/lab_sets.h"
 #include "cohort/labs.h"
 #include "cohort/record_list.h"
 #include "cohort/split.h"
 
-enum { FOLDS = 20, MIN_COUNT = 40, MIN_LABS = 40, FAMILIES = 4, MOST_SETS = 2 + FAMILIES };
+enum { FOLDS = 20, MIN_COUNT = 40, MOST_SETS = 2 + ECG_LAB_FAMILIES };
 
 static const char *const roles_published = "train:0-17,validation:18,test:19", *const roles_synthetic = "train:0-13,validation:14-15,test:16-19";
 
@@ -159,37 +159,6 @@ static ecg_status label_deterioration(work *w, const ecg_watch *watch, ecg_err *
 
 /* ---- laboratory ------------------------------------------------------------------------------------------------------------------------ */
 
-static const struct { unsigned family; const char *set; int64_t ahead; } families[FAMILIES] = {
-    {ECG_LABS_EST, "labs", 60 * 60},
-    {ECG_LABS_MON30, "labs_mon30", 30 * 60},
-    {ECG_LABS_MON60, "labs_mon60", 60 * 60},
-    {ECG_LABS_MON120, "labs_mon120", 120 * 60},
-};
-
-/* role (n) of each recording, -1 none; training (patients): in a training fold. */
-static void assign_roles(int8_t *role, uint8_t *training, const ecg_visits *v, const ecg_cohort_row *row, const ecg_roles *roles)
-{
-    for (int64_t i = 0; i < v->n; i++) {
-        role[i] = -1;
-        for (int r = 0; r < ECG_ROLES; r++)
-            if (roles->folds[r] >> row[i].fold & 1u)
-                role[i] = (int8_t)r;
-        if (role[i] == ECG_TRAIN)
-            training[v->at[i].patient] = 1;
-    }
-}
-
-static ecg_status write_lab_rows(const char *path, const ecg_visits *v, const ecg_lab_rows *rows, const ecg_lab_choice *how, const char *labevents,
-                                 const ecg_watch *watch, ecg_err *err)
-{
-    int64_t count[3];
-    ecg_status st = ecg_lab_write_rows(path, count, v, rows, how, labevents, watch, err);
-    if (!st)
-        ecg_say(watch, "laboratory rows of %" PRId64 " patients: %" PRId64 " low, %" PRId64 " normal, %" PRId64 " high: %s, counts per label beside it",
-                v->patients, count[0], count[1], count[2], path);
-    return st;
-}
-
 /* Where rows are ED stays, the class of a laboratory row is asked of every patient, with or without such a stay. */
 static ecg_status write_everybody(const work *w, const char *path, const uint8_t *training, const ecg_lab_choice *how, ecg_pool *pool,
                                   const ecg_watch *watch, ecg_err *err)
@@ -208,7 +177,7 @@ static ecg_status write_everybody(const work *w, const char *path, const uint8_t
     for (int64_t i = 0; i < all.n && !st; i++)
         flag[all.at[i].patient] = ecg_ids_get(&trained, all.at[i].subject) > 0;
     if (!st && !(st = ecg_lab_rows_read(&rows, &all, flag, items, events, 0, 0, pool, watch, err)))
-        st = write_lab_rows(path, &all, &rows, how, events, watch, err);
+        st = ecg_lab_sets_list(path, &all, &rows, how, events, watch, err);
     ecg_lab_rows_clear(&rows);
     ecg_ids_clear(&trained);
     ecg_visits_clear(&all);
@@ -225,31 +194,17 @@ static ecg_status list_lab_rows(const work *w, const ecg_lab_rows *rows, const u
     snprintf(path, sizeof path, "%.511s%s", o->lab_rows ? o->lab_rows : o->output, o->lab_rows ? "" : ".lab_rows.csv");
     if (!w->visits.recordings && w->tables.path[ECG_T_PATIENTS][0])
         return write_everybody(w, path, training, how, pool, watch, err);
-    return write_lab_rows(path, &w->visits, rows, how, w->tables.path[ECG_T_LABEVENTS], watch, err);
-}
-
-static ecg_status read_lab_rows(ecg_lab_rows *rows, const work *w, const uint8_t *training, unsigned wanted, ecg_pool *pool, const ecg_watch *watch,
-                                ecg_err *err)
-{
-    int64_t ahead = 0;
-    for (int f = 0; f < FAMILIES; f++)
-        if (wanted & families[f].family && families[f].ahead > ahead)
-            ahead = families[f].ahead;
-    ecg_status st = ecg_lab_rows_read(rows, &w->visits, training, w->tables.path[ECG_T_LABITEMS], w->tables.path[ECG_T_LABEVENTS],
-                                      wanted & ECG_LABS_EST ? 60 * 60 : 0, ahead, pool, watch, err);
-    if (!st)
-        ecg_say(watch, "laboratory: %" PRId64 " rows read, %" PRId64 " near a recording", rows->read, rows->n);
-    return st;
+    return ecg_lab_sets_list(path, &w->visits, rows, how, w->tables.path[ECG_T_LABEVENTS], watch, err);
 }
 
 static ecg_status label_labs(work *w, const ecg_lab_rows *rows, const int8_t *role, unsigned wanted, const ecg_lab_choice *how, const ecg_watch *watch,
                              ecg_err *err)
 {
     ecg_status st = ECG_OK;
-    for (int f = 0; f < FAMILIES && !st; f++)
-        if (wanted & families[f].family) {
-            ecg_label_table *table = new_set(w, families[f].set);
-            st = ecg_lab_labels(table, &w->label[w->contract.sets], rows, &w->visits, role, families[f].family, how, err);
+    for (int f = 0; f < ECG_LAB_FAMILIES && !st; f++)
+        if (wanted & ecg_lab_families[f].family) {
+            ecg_label_table *table = new_set(w, ecg_lab_families[f].set);
+            st = ecg_lab_labels(table, &w->label[w->contract.sets], rows, &w->visits, role, ecg_lab_families[f].family, how, err);
             if (!st)
                 keep_set(w, table, watch);
         }
@@ -260,15 +215,15 @@ static ecg_status label_labs(work *w, const ecg_lab_rows *rows, const int8_t *ro
 static ecg_status read_labs(work *w, const ecg_build_options *o, ecg_pool *pool, const ecg_watch *watch, ecg_err *err)
 {
     const ecg_visits *v = &w->visits;
-    const ecg_lab_choice how = {o->ranges, o->paper, o->min_labs ? o->min_labs : MIN_LABS};
-    const unsigned wanted = o->lab_families ? o->lab_families : ECG_LABS_EST;
+    const ecg_lab_choice how = ecg_lab_choose(o);
+    const unsigned wanted = ecg_lab_wanted(o);
     ecg_lab_rows rows = {0};
     int8_t *role = malloc((size_t)v->n);
     uint8_t *training = calloc((size_t)v->patients + 1, 1);
     ecg_status st = role && training ? ECG_OK : ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " recordings", v->n);
     if (!st) {
-        assign_roles(role, training, v, ecg_cohort_rows(w->builder), &w->roles);
-        st = read_lab_rows(&rows, w, training, wanted, pool, watch, err);
+        ecg_lab_roles(role, training, v, ecg_cohort_rows(w->builder), &w->roles);
+        st = ecg_lab_sets_read(&rows, v, training, wanted, w->tables.path[ECG_T_LABITEMS], w->tables.path[ECG_T_LABEVENTS], pool, watch, err);
     }
     if (!st)
         st = ecg_labs_features(w->tabular, &rows, v, err);

@@ -9,7 +9,7 @@ if ! /usr/bin/python3 -c 'import numpy, pandas' 2>/dev/null || [ ! -f "$ECGRAFT_
     echo "0 passed, 0 failed, 1 skipped"
     exit 0
 fi
-MAKE="/usr/bin/python3 $PWD/test/py/make_mdsed.py"
+PY=$PWD/test/py MAKE="/usr/bin/python3 $PWD/test/py/make_mdsed.py"
 T=$(mktemp -d) && trap 'rm -rf "$T"' EXIT
 cd "$T" || exit 1
 says() { # pattern in the last output, what it is
@@ -60,6 +60,44 @@ expect 0 '0 failed' "with masks" $MAKE compare c.cohort c/expected.npz
 $MAKE write r $LIST --cohort raw.cohort
 build r --no-waveforms -o r.cohort -q
 expect 0 '0 failed' "a hospital's cohort written as the table" $MAKE compare r.cohort r/expected.npz
+
+# ---- laboratory labels of the hospital that the table is about
+same_sets() { # cohort, cohort: every lab set of the first is in the second, study by study; prints how many labels and positives
+    /usr/bin/python3 - "$1" "$2" "$PY" <<'PY'
+import json, sys
+sys.path.insert(0, sys.argv[3])
+from check_cohort import read_cohort
+import numpy as np
+(ma, a), (mb, b) = (read_cohort(x) for x in sys.argv[1:3])
+sets = [x for x in a if x.startswith("labels.labs")]
+tables = [{t["set"]: [l["code"] for l in t["labels"]] for t in json.loads(m["contract"])["tables"]} for m in (ma, mb)]
+assert sets and sets == [x for x in b if x.startswith("labels.labs")], (sets, list(b))
+oa, ob = np.argsort(a["study"]), np.argsort(b["study"])
+assert np.array_equal(a["study"][oa], b["study"][ob])
+for s in sets:
+    assert tables[0][s[7:]] == tables[1][s[7:]]
+    assert np.array_equal(a[s][oa], b[s][ob]), s
+print(len(sets), "sets,", sum(a[s].shape[1] for s in sets), "labels,", sum(int((a[s] == 1).sum()) for s in sets), "positives")
+PY
+}
+for how in '--min-labs 3' '--lab-families est,mon30,mon60,mon120 --min-labs 2 --ranges median'; do
+    "$E" cohort build --mimic h -o raw.cohort --min-count 3 $how --no-waveforms -q
+    expect 0 'labs: [1-9][0-9]* labels' "--hosp, $how" build r --hosp h/mimic-iv --no-waveforms $how --roles train:0-13,validation:14-15,test:16-19 -o hosp.cohort
+    expect 0 '[1-9] sets, [1-9][0-9]* labels, [1-9][0-9]* positives' "as the hospital gives them, $how" same_sets raw.cohort hosp.cohort
+done
+"$E" cohort build --mimic h -o raw.cohort --min-count 3 --no-waveforms -q --lab-rows raw.csv
+expect 0 'low, [0-9]+ normal' "--lab-rows" build r --hosp h --no-waveforms --roles train:0-13,validation:14-15,test:16-19 -o hosp.cohort --lab-rows hosp.csv
+check "the class of every row" cmp -s raw.csv hosp.csv
+head -n 1 r/mds_ed.csv >shuffled.csv && sed 1d r/mds_ed.csv | sort -r >>shuffled.csv
+expect 0 '' "rows in another order" build shuffled.csv --hosp h --no-waveforms --roles train:0-13,validation:14-15,test:16-19 --min-labs 3 -o shuffled.cohort -q
+build r --hosp h --no-waveforms --roles train:0-13,validation:14-15,test:16-19 --min-labs 3 -o hosp.cohort -q
+expect 0 'labels' "the same labels" same_sets hosp.cohort shuffled.cohort
+expect 0 '' "the cohort is sound" "$E" cohort check hosp.cohort
+$MAKE edit r/mds_ed.csv bad.csv 4 general_ecg_time ''
+expect 1 'has no general_ecg_time in mds_ed.csv: laboratory rows of --hosp cannot be linked' "a recording without a time" build bad.csv --hosp h --no-waveforms -o bad.cohort
+mkdir -p part/hosp && cp h/mimic-iv/hosp/labevents.csv* part/hosp
+expect 1 'no d_labitems.csv' "half a laboratory" build r --hosp part --no-waveforms -o bad.cohort
+expect 2 'takes one source' "two sources" build r --icu h --no-waveforms -o bad.cohort
 
 # ---- recordings
 sed 2d $LIST >short && mv $LIST full && cp short $LIST

@@ -131,6 +131,20 @@ same a.cohort b.cohort "the same cohort"
 head -n 1 good.csv >$rl
 expect 1 'record_list.csv.*none of 0' "not one recording" build --mimic h -o x.cohort
 cp good.csv $rl
+
+# ---- a laboratory row spoiled: of a patient of the cohort, and of nobody
+cp -r h/mimic-iv/hosp lab && gzip -d lab/labevents.csv.gz && mv lab/labevents.csv whole.csv
+spoil() { awk -F, -v OFS=, -v c="$1" -v v="$2" -v who="${3:-0}" 'NR == 1 {for (i = 1; i <= NF; i++) at[$i] = i} NR == 30 {$at[c] = v; if (who) $2 = who} 1' whole.csv >lab/labevents.csv; }
+labs() { build --mimic h --hosp lab -o x.cohort --no-waveforms "$@"; }
+for column in valuenum:7,4 valuenum:___ ref_range_lower:abc charttime:2125-02-30; do
+    spoil ${column%:*} "\"${column#*:}\""
+    expect 1 "labevents.csv:30:[0-9]+: ${column%:*}: \"${column#*:}\" is not a (number|moment)" "$column" labs
+done
+spoil value ___
+expect 0 '' "___ as value" labs
+spoil valuenum x 99999999
+expect 0 "laboratory: $(($(wc -l <whole.csv) - 1)) rows read" "a row of nobody is only counted" labs
+rm -f x.cohort*
 check "nothing under the name after all that" [ -z "$(ls | grep x.cohort)" ]
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]
