@@ -17,6 +17,7 @@ typedef struct {
     ecg_scan scan;                /* the same map by states; scan.in NULL: by k0, k1, D */
     const float *out_w, *out_b;   /* (2H, H), (2H) */
     const float *norm_w, *norm_b; /* (H) */
+    const float *packed, *packed_back; /* out_w transposed, out_w, as ecg_kernels.pack leaves them; NULL: packed for each call */
 } ecg_block;
 
 /* What the backward pass needs: the slope of GELU times inner, g, r (L, H), o with the gates' sigmoids (L, 2H), stat (L, 2). */

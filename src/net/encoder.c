@@ -268,6 +268,7 @@ struct ecg_encoder_work {
     sample *kept;            /* (keep) */
     worker_work *worker;     /* (workers) */
     float *slice;            /* (SLICES, slice_floats) gradients */
+    float *packed, *packed_back; /* (blocks) output weights as the products want them, ecg_packed floats each; back: for training only */
 };
 
 /* Takes the buffers of one sample. deep: all of them for a backward pass; else blocks share theirs, u takes turns. Counts floats only if a is NULL. */
@@ -330,6 +331,11 @@ static bool take_work(ecg_encoder_work *w, const ecg_encoder *e, ecg_arena *a, i
                 return false;
         }
     }
+    const size_t packed = ecg_packed(2 * (int)H, (int)H) * e->c.blocks, packed_back = training ? ecg_packed((int)H, 2 * (int)H) * e->c.blocks : 0;
+    *floats += packed + packed_back;
+    if (a && (!(w->packed = ecg_arena_take(a, packed, sizeof(float))) ||
+              (training && !(w->packed_back = ecg_arena_take(a, packed_back, sizeof(float))))))
+        return false;
     if (training) {
         *floats += SLICES * e->slice_floats;
         if (a && !(w->slice = ecg_arena_take(a, SLICES * e->slice_floats, sizeof(float))))
@@ -388,11 +394,40 @@ typedef struct {
     int slices, lowest;                          /* lowest: first block whose gradient is wanted, -1: the input linear too; blocks: none */
 } job;
 
-static ecg_block block_of(const ecg_encoder *e, const ecg_params *table, int i)
+enum { COLUMNS = 128 }; /* of a weight, packed at a time */
+
+/* One piece of a block's output weight: first those for the way forward, then those for the way back. */
+static void pack_piece(void *ctx, int item, int worker)
 {
+    const job *j = ctx;
+    (void)worker;
+    const int H = j->e->c.width, ahead = (2 * H + COLUMNS - 1) / COLUMNS, back = (H + COLUMNS - 1) / COLUMNS, i = item % j->e->c.blocks;
+    const float *w = ecg_value(j->table, j->e->layer[i].out_w);
+    int at = item / j->e->c.blocks * COLUMNS;
+    if (at < ahead * COLUMNS) {
+        j->k->pack(j->w->packed + i * ecg_packed(2 * H, H) + (size_t)at * H, w + (size_t)at * H, 2 * H - at < COLUMNS ? 2 * H - at : COLUMNS, H, H,
+                   ECG_GEMM_TB);
+    } else if ((at -= ahead * COLUMNS) < back * COLUMNS) {
+        j->k->pack(j->w->packed_back + i * ecg_packed(H, 2 * H) + (size_t)at * 2 * H, w + at, H - at < COLUMNS ? H - at : COLUMNS, 2 * H, H, 0);
+    }
+}
+
+static void pack_weights(job *j, const ecg_exec *exec, bool both)
+{
+    const int H = j->e->c.width, ahead = (2 * H + COLUMNS - 1) / COLUMNS, back = both ? (H + COLUMNS - 1) / COLUMNS : 0;
+    ecg_pool_run(exec->pool, pack_piece, j, (ahead + back) * j->e->c.blocks);
+}
+
+static ecg_block block_of(const job *j, int i)
+{
+    const ecg_encoder *e = j->e;
+    const ecg_params *table = j->table;
     const layer *l = &e->layer[i];
+    const size_t H = e->c.width;
     ecg_block b = {.L = e->c.length, .H = e->c.width, .out_w = ecg_value(table, l->out_w), .out_b = ecg_value(table, l->out_b),
-                   .norm_w = ecg_value(table, l->norm_w), .norm_b = ecg_value(table, l->norm_b)};
+                   .norm_w = ecg_value(table, l->norm_w), .norm_b = ecg_value(table, l->norm_b),
+                   .packed = j->w->packed + i * ecg_packed(2 * (int)H, (int)H),
+                   .packed_back = j->w->packed_back ? j->w->packed_back + i * ecg_packed((int)H, 2 * (int)H) : NULL};
     ecg_s4_conv_into(&b, &l->conv, ecg_value(table, l->D));
     return b;
 }
@@ -404,10 +439,9 @@ static void forward_sample(const job *j, sample *s, float *scratch, int b)
     const float *x = j->x + (size_t)b * L * c->leads;
     for (int i = 0; i < L * c->leads; i++)
         s->x[i] = isnan(x[i]) ? 0 : x[i];
-    j->k->set_rows(s->u[0], ecg_value(j->table, j->e->in_b), L, H);
-    j->k->gemm(s->u[0], s->x, ecg_value(j->table, j->e->in_w), L, H, c->leads, c->leads, c->leads, H, ECG_GEMM_TB | ECG_GEMM_ADD);
+    j->k->gemm(s->u[0], s->x, ecg_value(j->table, j->e->in_w), ecg_value(j->table, j->e->in_b), L, H, c->leads, c->leads, c->leads, H, ECG_GEMM_TB);
     for (int i = 0; i < c->blocks; i++) {
-        const ecg_block block = block_of(j->e, j->table, i);
+        const ecg_block block = block_of(j, i);
         float *inner = NULL, *outer = NULL;
         if (j->drop && c->dropout > 0) {
             inner = s->inner + (size_t)i * H;
@@ -441,6 +475,7 @@ void ecg_encoder_forward(float *h, float *seq, const ecg_encoder *e, const ecg_p
 {
     assert(!exec->pool || ecg_pool_threads(exec->pool) <= w->workers);
     job j = {.e = e, .table = table, .w = w, .k = exec->k, .x = x, .drop = drop, .B = B, .h = h, .seq = seq};
+    pack_weights(&j, exec, false);
     ecg_pool_run(exec->pool, forward_item, &j, B);
 }
 
@@ -467,7 +502,7 @@ static void backward_sample(const job *j, const sample *s, worker_work *w, float
 
     for (int i = c->blocks - 1; i >= 0 && i >= j->lowest; i--) {
         const layer *l = &e->layer[i];
-        const ecg_block block = block_of(e, j->table, i);
+        const ecg_block block = block_of(j, i);
         const bool taps = wanted(j->table, l->C) || wanted(j->table, l->D), norm = wanted(j->table, l->norm_w) || wanted(j->table, l->norm_b);
         ecg_block_grads grads = {
             .out_w = wanted(j->table, l->out_w) ? slice + l->g_out_w : NULL,
@@ -487,13 +522,13 @@ static void backward_sample(const job *j, const sample *s, worker_work *w, float
     if (j->lowest >= 0)
         return;
     if (wanted(j->table, e->in_w))
-        j->k->gemm(slice + e->g_in_w, d, s->x, H, c->leads, L, H, c->leads, c->leads, ECG_GEMM_TA | ECG_GEMM_ADD);
+        j->k->gemm(slice + e->g_in_w, d, s->x, NULL, H, c->leads, L, H, c->leads, c->leads, ECG_GEMM_TA | ECG_GEMM_ADD);
     if (wanted(j->table, e->in_b))
         j->k->sum_rows(slice + e->g_in_b, d, L, H);
     if (j->dx) {
         const size_t n = (size_t)L * c->leads;
         float *dx = j->dx + b * n;
-        j->k->gemm(dx, d, ecg_value(j->table, e->in_w), L, c->leads, H, H, c->leads, c->leads, 0);
+        j->k->gemm(dx, d, ecg_value(j->table, e->in_w), NULL, L, c->leads, H, H, c->leads, c->leads, 0);
         for (size_t i = 0; i < n; i++)
             if (isnan(j->x[b * n + i])) /* read as 0: whatever it was, h does not depend on it */
                 dx[i] = 0;
@@ -543,6 +578,7 @@ void ecg_encoder_backward(float *dx, const ecg_encoder *e, ecg_params *table, ec
         }
     if (j.lowest == e->c.blocks)
         return;
+    pack_weights(&j, exec, true);
     ecg_pool_run(exec->pool, backward_item, &j, j.slices);
     ecg_pool_run(exec->pool, sum_range, &j, (int)((e->slice_floats + RANGE - 1) / RANGE));
 

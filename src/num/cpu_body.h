@@ -351,6 +351,7 @@ static void conv_backward(float *du, float *dk0, float *dk1, float *dD, const fl
 static const ecg_kernels table = {
     .name = NAME,
     .gemm = gemm,
+    .pack = pack_b,
     .conv = conv,
     .conv_backward = conv_backward,
     .scan = scan,

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * cpu_gemm.h: matrix product over vectors of LANES floats, part of cpu_body.h. Columns of b go, DEPTH rows at a time, into a panel as wide
- * as WIDE vectors; ROWS x panel sums stay in registers and every element of a is broadcast where it lies, transposed or not. Measured against
- * OpenBLAS 0.3.21: level with its AVX-512 code, and four times as fast on CPUs that it does not know and gives its SSE code. */
+ * cpu_gemm.h: matrix product over vectors of LANES floats, part of cpu_body.h. Columns of b go into panels as wide as WIDE vectors, of which
+ * DEPTH rows at a time stay in the first cache; ROWS x panel sums stay in registers and every element of a is broadcast where it lies. Only a
+ * transposed a is copied, TALL rows at a time: its columns would fall on each other in the cache. Measured against OpenBLAS 0.3.21: level with
+ * its AVX-512 code, and four times as fast on CPUs that it does not know and gives its SSE code. */
 #include <xmmintrin.h>
 
-enum { ROWS = 6, DEPTH = 256 };
+enum { ROWS = 6, DEPTH = 128, TALL = 16 * ROWS, COLUMNS = 256 };
 
 /* panel[l * width + j] = op(b)[l][j], zeros beyond the columns there are */
 static void pack_panel(float *panel, const float *b, int depth, int columns, int width, int ldb, bool transposed)
@@ -38,15 +39,31 @@ static void pack_panel(float *panel, const float *b, int depth, int columns, int
             panel[(size_t)l * width + j] = j < columns ? b[(size_t)j * ldb + l] : 0;
 }
 
-/* c (m, columns) = or += a (m, depth) panel; row_step and depth_step walk through a as it is stored; vectors is a constant where it is called */
-static inline __attribute__((always_inline)) void multiply_panel(float *c, const float *a, const float *panel, int m, int depth, int columns,
-                                                                 size_t row_step, size_t depth_step, int ldc, bool add_to, const int vectors)
+static int panel_vectors(int left) { return left > WIDE / 2 * LANES ? WIDE : left > LANES ? WIDE / 2 : 1; }
+
+/* all panels of op(b), one after the other: that of column j begins at j k */
+static void pack_b(float *packed, const float *b, int n, int k, int ldb, unsigned flags)
 {
-    for (int i0 = 0; i0 < m; i0 += ROWS) {
+    const bool tb = flags & ECG_GEMM_TB;
+    for (int j = 0, width; j < n; j += width) {
+        width = panel_vectors(n - j) * LANES;
+        for (int l = 0; l < k; l += DEPTH)
+            pack_panel(packed + (size_t)j * k + (size_t)l * width, tb ? b + (size_t)j * ldb + l : b + (size_t)l * ldb + j, k - l < DEPTH ? k - l : DEPTH,
+                       n - j < width ? n - j : width, width, ldb, tb);
+    }
+}
+
+/* c (m, columns) = bias or += a (m, depth) panel; row_step, depth_step and block_step (from ROWS rows to the next) walk through a as it is stored;
+ * vectors is a constant where it is called */
+static inline __attribute__((always_inline)) void multiply_panel(float *c, const float *a, const float *panel, const float *bias, int m, int depth,
+                                                                 int columns, size_t row_step, size_t depth_step, size_t block_step, int ldc,
+                                                                 bool add_to, const int vectors)
+{
+    for (int i0 = 0; i0 < m; i0 += ROWS, a += block_step) {
         vf sum[ROWS][WIDE];
         const float *row[ROWS];
         UNROLL for (int i = 0; i < ROWS; i++) {
-            row[i] = a + (size_t)(i0 + i < m ? i0 + i : m - 1) * row_step; /* beyond the end: the last row again, not stored */
+            row[i] = a + (size_t)(i0 + i < m ? i : m - 1 - i0) * row_step; /* beyond the end: the last row again, not stored */
             UNROLL for (int v = 0; v < vectors; v++)
                 sum[i][v] = v_set(0);
         }
@@ -71,33 +88,71 @@ static inline __attribute__((always_inline)) void multiply_panel(float *c, const
                 const size_t left = columns - v * LANES;
                 if (add_to)
                     sum[i][v] = sum[i][v] + load_some(to + v * LANES, left);
+                else if (bias)
+                    sum[i][v] = sum[i][v] + load_some(bias + v * LANES, left);
                 store_some(to + v * LANES, sum[i][v], left);
             }
         }
     }
 }
 
-static void gemm(float *c, const float *a, const float *b, int m, int n, int k, int lda, int ldb, int ldc, unsigned flags)
+/* ROWS columns of a beside each other, DEPTH times, then the next ROWS: tile[(i / ROWS * depth + l) * ROWS + i % ROWS] = a[l][i] */
+static void pack_transposed(float *tile, const float *a, int m, int depth, int lda)
 {
-    _Alignas(64) float panel[DEPTH * WIDE * LANES];
+    for (int i0 = 0; i0 < m; i0 += ROWS, a += ROWS) {
+        const int rows = m - i0 < ROWS ? m - i0 : ROWS;
+        for (int l = 0; l < depth; l++, tile += ROWS) {
+            const float *from = a + (size_t)l * lda;
+            if (rows == ROWS)
+                memcpy(tile, from, ROWS * sizeof *tile);
+            else
+                for (int i = 0; i < ROWS; i++)
+                    tile[i] = i < rows ? from[i] : 0;
+        }
+    }
+}
+
+static void gemm(float *c, const float *a, const float *b, const float *bias, int m, int n, int k, int lda, int ldb, int ldc, unsigned flags)
+{
+    _Alignas(64) float own[DEPTH * COLUMNS], tile[TALL * DEPTH + 16];
     const bool ta = flags & ECG_GEMM_TA, tb = flags & ECG_GEMM_TB;
-    const size_t row_step = ta ? 1 : lda, depth_step = ta ? lda : 1;
     for (int i = 0; k <= 0 && !(flags & ECG_GEMM_ADD) && i < m; i++) /* an empty sum */
-        memset(c + (size_t)i * ldc, 0, sizeof *c * n);
+        for (int j = 0; j < n; j++)
+            c[(size_t)i * ldc + j] = bias ? bias[j] : 0;
     for (int l = 0; l < k; l += DEPTH) {
         const int depth = k - l < DEPTH ? k - l : DEPTH;
         const bool add_to = l > 0 || flags & ECG_GEMM_ADD;
-        for (int j = 0, vectors; j < n; j += vectors * LANES) {
-            vectors = n - j > WIDE / 2 * LANES ? WIDE : n - j > LANES ? WIDE / 2 : 1;
-            const int width = vectors * LANES, columns = n - j < width ? n - j : width;
-            pack_panel(panel, tb ? b + (size_t)j * ldb + l : b + (size_t)l * ldb + j, depth, columns, width, ldb, tb);
-            const float *from = a + l * depth_step;
-            if (vectors == WIDE)
-                multiply_panel(c + j, from, panel, m, depth, columns, row_step, depth_step, ldc, add_to, WIDE);
-            else if (vectors == WIDE / 2)
-                multiply_panel(c + j, from, panel, m, depth, columns, row_step, depth_step, ldc, add_to, WIDE / 2);
-            else
-                multiply_panel(c + j, from, panel, m, depth, columns, row_step, depth_step, ldc, add_to, 1);
+        for (int j0 = 0; j0 < n; j0 += COLUMNS) {
+            const int end = n - j0 < COLUMNS ? n : j0 + COLUMNS;
+            if (!(flags & ECG_GEMM_PACKED))
+                for (int j = j0, width; j < end; j += width) {
+                    width = panel_vectors(n - j) * LANES;
+                    pack_panel(own + (size_t)(j - j0) * depth, tb ? b + (size_t)j * ldb + l : b + (size_t)l * ldb + j, depth,
+                               n - j < width ? n - j : width, width, ldb, tb);
+                }
+            const int tall = ta ? TALL : m;
+            for (int i = 0; i < m; i += tall) {
+                const int rows = m - i < tall ? m - i : tall;
+                const float *from = a + (size_t)i * lda + l;
+                if (ta) {
+                    pack_transposed(tile, a + (size_t)l * lda + i, rows, depth, lda);
+                    from = tile;
+                }
+                const size_t row_step = ta ? 1 : lda, depth_step = ta ? ROWS : 1, block_step = ta ? (size_t)depth * ROWS : ROWS * (size_t)lda;
+                for (int j = j0, vectors; j < end; j += vectors * LANES) {
+                    vectors = panel_vectors(n - j);
+                    const int width = vectors * LANES, columns = n - j < width ? n - j : width;
+                    const float *panel = flags & ECG_GEMM_PACKED ? b + (size_t)j * k + (size_t)l * width : own + (size_t)(j - j0) * depth;
+                    float *to = c + (size_t)i * ldc + j;
+                    const float *first = bias && !add_to ? bias + j : NULL;
+                    if (vectors == WIDE)
+                        multiply_panel(to, from, panel, first, rows, depth, columns, row_step, depth_step, block_step, ldc, add_to, WIDE);
+                    else if (vectors == WIDE / 2)
+                        multiply_panel(to, from, panel, first, rows, depth, columns, row_step, depth_step, block_step, ldc, add_to, WIDE / 2);
+                    else
+                        multiply_panel(to, from, panel, first, rows, depth, columns, row_step, depth_step, block_step, ldc, add_to, 1);
+                }
+            }
         }
     }
 }

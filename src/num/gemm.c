@@ -17,7 +17,7 @@ static void block(void *ctx, int item, int worker)
     const job *j = ctx;
     (void)worker;
     const int from = item * ROWS, rows = j->m - from < ROWS ? j->m - from : ROWS;
-    j->k->gemm(j->c + (size_t)from * j->ldc, j->a + (j->flags & ECG_GEMM_TA ? (size_t)from : (size_t)from * j->lda), j->b, rows, j->n, j->depth,
+    j->k->gemm(j->c + (size_t)from * j->ldc, j->a + (j->flags & ECG_GEMM_TA ? (size_t)from : (size_t)from * j->lda), j->b, NULL, rows, j->n, j->depth,
                j->lda, j->ldb, j->ldc, j->flags);
 }
 
@@ -25,7 +25,7 @@ void ecg_gemm(const ecg_exec *x, float *c, const float *a, const float *b, int m
 {
     job j = {x->k, c, a, b, m, n, k, lda, ldb, ldc, flags};
     if ((double)m * n * k < SMALL)
-        x->k->gemm(c, a, b, m, n, k, lda, ldb, ldc, flags);
+        x->k->gemm(c, a, b, NULL, m, n, k, lda, ldb, ldc, flags);
     else
         ecg_pool_run(x->pool, block, &j, (m + ROWS - 1) / ROWS);
 }

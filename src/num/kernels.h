@@ -10,7 +10,7 @@
 
 #include "base/pool.h"
 
-enum { ECG_GEMM_TA = 1, ECG_GEMM_TB = 2, ECG_GEMM_ADD = 4 };
+enum { ECG_GEMM_TA = 1, ECG_GEMM_TB = 2, ECG_GEMM_ADD = 4, ECG_GEMM_PACKED = 8 };
 
 /* A two-sided convolution whose taps come from state spaces, T = ECG_CHUNK steps at a time: what lies in the same chunk by its taps, what
  * lies before and after through the states P and Q at the chunk's edges. Derivation: docs/math/s4_kernel.md.
@@ -33,8 +33,12 @@ typedef struct {
 
 typedef struct ecg_kernels {
     const char *name; /* "ref", "avx2", "avx512" */
-    /* c (m, n) [+]= op(a) op(b), op(a) (m, k), op(b) (k, n); lda.. are row lengths as stored. One thread. */
-    void (*gemm)(float *c, const float *a, const float *b, int m, int n, int k, int lda, int ldb, int ldc, unsigned flags);
+    /* c (m, n) [+]= op(a) op(b), op(a) (m, k), op(b) (k, n); lda.. are row lengths as stored. bias (n) is what every row begins with without
+     * ECG_GEMM_ADD, NULL: 0. PACKED: b is what pack made of it. One thread. */
+    void (*gemm)(float *c, const float *a, const float *b, const float *bias, int m, int n, int k, int lda, int ldb, int ldc, unsigned flags);
+    /* op(b) (k, n) as gemm wants it, for many products: ecg_packed(n, k) floats. Columns from .. n - 1 of a larger b may be packed by
+     * themselves at packed + from k if from is a multiple of 64. */
+    void (*pack)(float *packed, const float *b, int n, int k, int ldb, unsigned flags);
     /* two-sided convolution of one sample (protocol 5.2), u, y (L, H); taps k0, k1 (L, H), k1 NULL for causal; D (H);
      *   y[t] = D u[t] + sum_{s<=t} k0[t-s] u[s] + sum_{s>t} k1[s-t-1] u[s]     per channel
      * scratch: ecg_conv_scratch(L) floats, aligned to 64 bytes */
@@ -67,6 +71,8 @@ typedef struct ecg_kernels {
     void (*adamw)(float *p, float *m, float *v, const float *g, size_t n, double lr, double decay, double b1, double b2, double eps,
                   double corr1, double corr2);
 } ecg_kernels;
+
+static inline size_t ecg_packed(int n, int k) { return ((size_t)n + 63) / 64 * 64 * (size_t)k; }
 
 /* Floats of working memory that a convolution over L steps needs: signal and taps of 16 channels, with zeros around them. */
 static inline size_t ecg_conv_scratch(int L) { return 16 * (3 * ((size_t)L + 15) + 128); }

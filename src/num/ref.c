@@ -9,13 +9,18 @@
 
 #include "num/kernels.h"
 
-static void gemm(float *c, const float *a, const float *b, int m, int n, int k, int lda, int ldb, int ldc, unsigned flags)
+static void gemm(float *c, const float *a, const float *b, const float *bias, int m, int n, int k, int lda, int ldb, int ldc, unsigned flags)
 {
     enum { TILE = 64 }; /* columns whose sums are carried at once, so that a row of b is read along its memory */
     const size_t ai = flags & ECG_GEMM_TA ? 1 : lda, ak = flags & ECG_GEMM_TA ? lda : 1;
+    if (flags & ECG_GEMM_PACKED) {
+        flags &= ~(unsigned)ECG_GEMM_TB;
+        ldb = TILE;
+    }
     for (int i = 0; i < m; i++)
         for (int j0 = 0; j0 < n; j0 += TILE) {
             const int columns = n - j0 < TILE ? n - j0 : TILE;
+            const float *panel = flags & ECG_GEMM_PACKED ? b + (size_t)j0 * k : b + j0;
             double sum[TILE] = {0};
             if (flags & ECG_GEMM_TB) {
                 for (int j = 0; j < columns; j++)
@@ -25,13 +30,23 @@ static void gemm(float *c, const float *a, const float *b, int m, int n, int k, 
                 for (int l = 0; l < k; l++) {
                     const double x = a[i * ai + l * ak];
                     for (int j = 0; j < columns; j++)
-                        sum[j] += x * b[(size_t)l * ldb + j0 + j];
+                        sum[j] += x * panel[(size_t)l * ldb + j];
                 }
             }
             float *row = c + (size_t)i * ldc + j0;
             for (int j = 0; j < columns; j++)
-                row[j] = (float)(flags & ECG_GEMM_ADD ? row[j] + sum[j] : sum[j]);
+                row[j] = (float)(flags & ECG_GEMM_ADD ? row[j] + sum[j] : bias ? bias[j0 + j] + sum[j] : sum[j]);
         }
+}
+
+/* 64 columns after 64 columns, each (k, 64) */
+static void pack(float *packed, const float *b, int n, int k, int ldb, unsigned flags)
+{
+    enum { TILE = 64 };
+    for (int j0 = 0; j0 < n; j0 += TILE)
+        for (int l = 0; l < k; l++)
+            for (int j = j0; j < j0 + TILE; j++)
+                *packed++ = j >= n ? 0 : flags & ECG_GEMM_TB ? b[(size_t)j * ldb + l] : b[(size_t)l * ldb + j];
 }
 
 /* Gu, Goel, Re: "Efficiently Modeling Long Sequences with Structured State Spaces", arXiv 2111.00396, section 2.4; two-sided: protocol 5.2. */
@@ -339,6 +354,7 @@ static void adamw(float *p, float *m, float *v, const float *g, size_t n, double
 static const ecg_kernels table = {
     .name = "ref",
     .gemm = gemm,
+    .pack = pack,
     .conv = conv,
     .conv_backward = conv_backward,
     .scan = scan,

@@ -117,8 +117,7 @@ static void run(layer *m, const ecg_kernels *k)
         ecg_s4_layer_forward(m->y + b * LH, &m->block, &a, m->u + b * LH, inner, k, m->scratch);
         /* what the layer does not keep, once more */
         k->conv(m->v + b * LH, m->u + b * LH, m->k0, m->block.k1, m->D, m->L, m->H, m->scratch);
-        k->set_rows(m->linear + 2 * b * LH, m->out_b, m->L, 2 * m->H);
-        k->gemm(m->linear + 2 * b * LH, a.g, m->out_w, m->L, 2 * m->H, m->H, m->H, m->H, 2 * m->H, ECG_GEMM_TB | ECG_GEMM_ADD);
+        k->gemm(m->linear + 2 * b * LH, a.g, m->out_w, m->out_b, m->L, 2 * m->H, m->H, m->H, m->H, 2 * m->H, ECG_GEMM_TB);
         ecg_s4_layer_backward(m->du + b * LH, &grads, &m->block, &a, m->dy + b * LH, m->u + b * LH, k, m->scratch, m->work);
     }
 }

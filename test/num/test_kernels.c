@@ -303,7 +303,7 @@ static const struct {
 } products[] = {
     {"scalars", 1, 1, 1, 0},           {"nothing to sum", 3, 4, 0, 1},       {"input linear", 250, 32, 12, 0}, {"rows of six and one", 7, 16, 5, 0},
     {"columns past a vector", 5, 17, 9, 3}, {"columns past half a panel", 12, 41, 30, 2}, {"deeper than a panel", 13, 70, 517, 1}, {"one row", 1, 129, 33, 0},
-    {"one column", 65, 1, 64, 4},      {"more rows than a block", 131, 40, 70, 0},
+    {"one column", 65, 1, 64, 4},      {"more rows than a block", 131, 40, 70, 0}, {"more columns than lie packed", 20, 330, 140, 1},
 };
 
 static void every_variant_agrees_on_products(void **state)
@@ -339,6 +339,26 @@ static void every_variant_agrees_on_products(void **state)
                     free(c1);
                 }
                 free(first);
+            }
+            for (int i = 0; i < LEVELS && n; i++) { /* packed, in one piece and in two, every row from a bias */
+                const ecg_kernels *kernels = ecg_kernels_pick(levels[i]);
+                if (!kernels)
+                    continue;
+                const int cut = n > 64 ? 64 : n;
+                float *packed = noise(ecg_packed(n, k) + 64, 54, 1), *bias = noise(n, 55, 1), *c1 = copy_of(before, nc), *c2 = copy_of(before, nc);
+                kernels->pack(packed, b, n, k, ldb, flags);
+                kernels->gemm(c1, a, packed, bias, m, n, k, lda, ldb, ldc, flags | ECG_GEMM_PACKED);
+                kernels->pack(packed, b, cut, k, ldb, flags);
+                if (cut < n)
+                    kernels->pack(packed + (size_t)cut * k, b + (flags & ECG_GEMM_TB ? (size_t)cut * ldb : (size_t)cut), n - cut, k, ldb, flags);
+                kernels->gemm(c2, a, packed, bias, m, n, k, lda, ldb, ldc, flags | ECG_GEMM_PACKED);
+                assert_memory_equal(c1, c2, nc * sizeof *c1);
+                if (!(flags & ECG_GEMM_ADD))
+                    for (int r = 0; r < m; r++)
+                        for (int j = 0; j < n; j++)
+                            c1[(size_t)r * ldc + j] -= bias[j];
+                close_to(products[c].why, levels[i], m, n, c1, c0, nc, 3e-6);
+                free(packed), free(bias), free(c1), free(c2);
             }
             free(a), free(b), free(before), free(c0);
         }
