@@ -112,6 +112,27 @@ static ecg_status check_together(const study *s, int i, ecg_err *err)
     return st ? ecg_fail_in(err, st, s->task->cohort[i]) : ECG_OK;
 }
 
+/* Rows that cannot be are said; where none of those asked for can be there is no study. */
+static ecg_status check_rows(const study *s, int i, ecg_err *err)
+{
+    const ecg_row_info *rows;
+    const ecg_plan *plan = &s->plan[i];
+    const int n = ecg_rows_of_table(&rows);
+    const char *why = NULL;
+    int possible = 0;
+    for (int k = 0; k < n; k++) {
+        const ecg_plan_stage *p = &plan->stage[ecg_plan_find(plan, rows[k].stage)];
+        if (!plan->wanted[k])
+            continue;
+        possible += p->state != ECG_STATE_LEFT_OUT;
+        if (p->state != ECG_STATE_LEFT_OUT)
+            continue;
+        why = p->why;
+        ecg_say(s->task->watch, "%s: row %s (%s) is left out: %s", s->task->cohort[i], rows[k].row, ecg_task_name(rows[k].task), p->why);
+    }
+    return possible || !why ? ECG_OK : ecg_fail_at(err, ECG_EDATA, s->task->cohort[i], 0, 0, "no row can be trained: %s", why);
+}
+
 static bool knows(const ecg_label_table *t, const char *code)
 {
     for (int k = 0; k < t->n; k++)
@@ -151,7 +172,7 @@ static ecg_status open_cohort(study *s, int i, ecg_err *err)
         return ecg_fail_at(err, ECG_EDATA, t->cohort[i], 0, 0, "a cohort of tables alone: there is no ECG in it");
     if ((st = ecg_loader_open(&s->loader[i], &s->cohort[i], t->roles, (int)t->config->encoder.length, (uint64_t)t->config->train.split_seed, err)) ||
         (st = check_roles(s, i, err)) || (st = ecg_plan_make(&s->plan[i], t, &s->cohort[i], err)) || (st = check_together(s, i, err)) ||
-        (st = count_rows(s, i, err)))
+        (st = check_rows(s, i, err)) || (st = count_rows(s, i, err)))
         return st;
     note_labels(s, i);
     return ecg_book_cohort_facts(&s->facts[i], s, i, err);

@@ -30,7 +30,8 @@ typedef struct {
     bool synthetic;
 } ecg_study_outcome;
 
-/* Trains what is not yet trained, evaluates, probes, writes results.json. ECG_EARG: the run folder holds another study (what differs is named). ECG_ECONTRACT: cohorts that do not fit together. ECG_EDATA: a role is empty. ECG_EINTR: interrupted, saved. */
+/* Trains what is not yet trained, evaluates, probes, writes results.json. ECG_EARG: the run folder holds another study (what differs is named).
+ * ECG_ECONTRACT: cohorts that do not fit together. ECG_EDATA: a role is empty, or no row can be trained. ECG_EINTR: interrupted, saved. */
 ecg_status ecg_study_run(ecg_study_outcome *out, const ecg_study_task *t, ecg_err *err);
 
 /* The plan as text, with time and memory as measured on a few steps on this machine; writes nothing. *text is malloc'ed. */
