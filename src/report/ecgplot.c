@@ -120,12 +120,12 @@ static int between(int x, int low, int high)
     return x < low ? low : x > high ? high : x;
 }
 
-/* The paper holds every row and as much of what leaves the first and the last row as 30 mm on either side can, 20 and 5 in a panel.
+/* The paper holds every row and as much of what leaves the first and the last row as 30 mm on either side can, 10 in a panel.
  * False: something does not find room there. */
 static bool plan_paper(page *p, int gain)
 {
-    const int speed = p->o->speed_mm_per_s, grow = (p->o->panel ? 20 : 30) * MM, grow_below = (p->o->panel ? 5 : 30) * MM;
-    const int above = gain * MM + GRID, below = 2 * GRID;
+    const int speed = p->o->speed_mm_per_s, grow = (p->o->panel ? 10 : 30) * MM, grow_below = (p->o->panel ? 10 : 30) * MM;
+    const int above = gain * MM + GRID, below = p->o->panel ? GRID : 2 * GRID;
     int highest = 0, lowest = 0;
     p->gain = gain;
     p->row = (p->o->panel ? layouts[p->o->layout].panel_mm : layouts[p->o->layout].row_mm)[gain / 10] * MM;
@@ -381,42 +381,58 @@ static int note(ecg_text *to, const page *p, int y, ecg_text *line)
     return y;
 }
 
-/* What was noticed in the recording, and what was done to the drawing. Returns y of the last line. */
-static int notes(ecg_text *to, const page *p, int y)
+/* One more name of a remark that begins with `head`: "head: I, II". Remarks follow each other in a line. */
+static void remark(ecg_text *line, bool *begun, const char *head, const char *name)
+{
+    if (!*begun)
+        ecg_text_printf(line, "%s%s:", line->len ? "; " : "", head);
+    ecg_text_printf(line, "%s %s", *begun ? "," : "", name);
+    *begun = true;
+}
+
+/* What was noticed in the recording, and what was done to the drawing: a line each, in a panel all behind the words in `line`. Returns y of
+ * the last line. */
+static int notes(ecg_text *to, const page *p, int y, ecg_text *line)
 {
     ecg_quality q;
-    ecg_text line = {0};
+    bool odd = false, shifted = false, cut = false;
     ecg_record_quality(&q, p->rec);
-    if (q.note[0] && !p->o->panel)
-        ecg_text_printf(&line, "noticed: %s", q.note);
-    y = note(to, p, y, &line);
+    if (q.note[0] && !p->o->panel) {
+        ecg_text_printf(line, "noticed: %s", q.note);
+        y = note(to, p, y, line);
+    }
     for (int i = 0; i < p->rec->leads; i++)
         if (ecg_lead_from_name(p->rec->lead[i].name) < 0)
-            ecg_text_printf(&line, "%s %s", line.len ? "," : "recorded and not drawn:", p->rec->lead[i].name[0] ? p->rec->lead[i].name : "(no name)");
-    y = note(to, p, y, &line);
+            remark(line, &odd, "recorded and not drawn", p->rec->lead[i].name[0] ? p->rec->lead[i].name : "(no name)");
+    y = p->o->panel ? y : note(to, p, y, line);
     for (int lead = 0; lead < ECG_LEADS; lead++)
-        if (p->middle_mv[lead] != 0)
-            ecg_text_printf(&line, "%s %s at %.2f mV", line.len ? "," : "middle line not at 0:", ecg_lead_names[lead], p->middle_mv[lead]);
-    y = note(to, p, y, &line);
+        if (p->middle_mv[lead] != 0) {
+            char at[48];
+            snprintf(at, sizeof at, "%s at %.2f mV", ecg_lead_names[lead], p->middle_mv[lead]);
+            remark(line, &shifted, "middle line not at 0", at);
+        }
+    y = p->o->panel ? y : note(to, p, y, line);
     for (int lead = 0; lead < ECG_LEADS; lead++)
         if (p->beyond >> lead & 1u)
-            ecg_text_printf(&line, "%s %s", line.len ? "," : "leaves the paper and is held at its edge:", ecg_lead_names[lead]);
-    return note(to, p, y, &line);
+            remark(line, &cut, "leaves the paper and is held at its edge", ecg_lead_names[lead]);
+    return note(to, p, y, line);
 }
 
 /* Returns y below the last line. */
 static int draw_foot(ecg_text *to, const page *p, const ecg_record *whole)
 {
-    char line[160];
-    int y = p->bottom + 4 * MM;
+    ecg_text line = {0};
+    int y = p->bottom;
     ecg_text_puts(to, "<g font-size=\"3\">\n");
-    int n = snprintf(line, sizeof line, "%d mm/s, %d mm/mV%s, no filter", p->o->speed_mm_per_s, p->gain,
-                     p->o->gain_mm_per_mv == ECG_GAIN_FITTING && p->gain != 10 ? " (half of the usual: the waves are high)" : "");
+    ecg_text_printf(&line, "%d mm/s, %d mm/mV%s, no filter", p->o->speed_mm_per_s, p->gain,
+                    p->o->gain_mm_per_mv == ECG_GAIN_FITTING && p->gain != 10 ? " (half of the usual: the waves are high)" : "");
     if (p->o->panel && p->rec->samples < whole->samples)
-        snprintf(line + n, sizeof line - (size_t)n, ", the first %d s of %.4g s", p->o->seconds, (double)whole->samples / whole->rate_hz);
-    ecg_svg_text(to, p->left, y, line);
-    ecg_svg_text_end_at(to, p->right, y, ECG_STATEMENT);
-    y = notes(to, p, y);
+        ecg_text_printf(&line, ", the first %d s of %.4g s", p->o->seconds, (double)whole->samples / whole->rate_hz);
+    if (!p->o->panel) {
+        y = note(to, p, y, &line);
+        ecg_svg_text_end_at(to, p->right, y, ECG_STATEMENT);
+    }
+    y = notes(to, p, y, &line);
     ecg_text_puts(to, "</g>\n");
     return y + (p->o->panel ? MM : 2 * MM);
 }

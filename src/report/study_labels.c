@@ -11,7 +11,8 @@
 
 enum { DRAWN = 20 }; /* on one page of paper */
 
-/* One label: positives and negatives of the test records, means over units of two rows' AUROC. The interval is that of a single unit. */
+/* One label: positives and negatives of the test records, two rows' AUROC: that of the only unit with its interval, or the mean over units with
+ * the lowest and the highest of them. */
 typedef struct {
     const char *code, *title;
     int64_t positives, negatives;
@@ -19,18 +20,23 @@ typedef struct {
     int units[2];
 } pair;
 
-static void take(pair *p, int which, const ecg_study_label *l)
+static void take(pair *p, int which, const ecg_study_label *l, bool several)
 {
-    if (isnan(l->auroc.point))
+    const double x = l->auroc.point;
+    if (isnan(x))
         return;
     ecg_span *s = &p->at[which];
     const int n = ++p->units[which];
-    *s = n == 1 ? l->auroc : (ecg_span){s->point + (l->auroc.point - s->point) / n, NAN, NAN};
+    if (n == 1)
+        *s = several ? (ecg_span){x, x, x} : l->auroc;
+    else
+        *s = (ecg_span){s->point + (x - s->point) / n, x < s->lo ? x : s->lo, x > s->hi ? x : s->hi};
 }
 
 /* Labels of a task, in the order of their codes: labels are sorted by task, code, row. */
 static int pairs_of(pair *out, const ecg_study_view *v, const char *task, const char *a, const char *b)
 {
+    const bool several = ecg_study_units(v) > 1;
     int n = 0;
     for (int64_t i = 0; i < v->labels; i++) {
         const ecg_study_label *l = &v->label[i];
@@ -44,9 +50,9 @@ static int pairs_of(pair *out, const ecg_study_view *v, const char *task, const 
             p->negatives = l->negatives > p->negatives ? l->negatives : p->negatives;
         }
         if (!strcmp(l->row, a))
-            take(p, 0, l);
+            take(p, 0, l, several);
         if (!strcmp(l->row, b))
-            take(p, 1, l);
+            take(p, 1, l, several);
     }
     int kept = 0;
     for (int i = 0; i < n; i++)
@@ -114,7 +120,7 @@ static void put_pairs(ecg_text *to, const ecg_study_view *v, const pair *p, int 
     ecg_text_clear(&second);
     ecg_text_puts(to, "</p>\n");
     snprintf(caption, sizeof caption, "%s: AUROC of the %d label%s with most positives in the test fold%s; the line is 0.5", what, top, top == 1 ? "" : "s",
-             ecg_study_units(v) > 1 ? ", means over cohorts and seeds" : ", with 95 % intervals");
+             ecg_study_units(v) > 1 ? ", means over cohorts and seeds with the lowest and the highest" : ", with 95 % intervals");
     ecg_put_forest(to, v, caption, heads, 6, &axis);
     for (int i = 0; i < n; i++) {
         if (i == top) {

@@ -19,7 +19,7 @@ static void cell(ecg_text *to, const char *s)
         } else if (c == '&') {
             ecg_text_puts(to, "&amp;");
         } else {
-            if (strchr("|\\`*_[]#~!", c))
+            if (strchr("|\\`*[]#~!", c))
                 ecg_text_puts(to, "\\");
             ecg_text_add(to, s, 1);
         }
@@ -55,25 +55,27 @@ static void paper(ecg_text *to, const json_t *row)
     ecg_text_puts(to, ecg_fixed(digits, ecg_study_number(row, "paper"), 3, false));
 }
 
-static void put_rows(ecg_text *to, const ecg_study_view *v, const char *kinds)
+static void put_rows(ecg_text *to, const ecg_study_view *v)
 {
     const json_t *rows = ecg_study_list(v->root, "rows");
     size_t i, k;
     json_t *row, *other;
-    ecg_text_puts(to, "| row | diagnoses | labs | paper: diagnoses | paper: labs | id | note |\n|---|---|---|---|---|---|---|\n");
+    ecg_text_puts(to, "| row | diagnoses | labs | paper: diagnoses | paper: labs | note |\n|---|---|---|---|---|---|\n");
     json_array_foreach(rows, i, row)
     {
-        const char *name = ecg_study_text(row, "row"), *kind = ecg_study_text(row, "kind");
+        const char *name = ecg_study_text(row, "row");
         json_array_foreach(rows, k, other)
             if (!strcmp(ecg_study_text(other, "row"), name))
                 break;
-        if (k != i || !*kind || !strstr(kinds, kind))
-            continue;
+        if (k != i)
+            continue; /* a row with two tasks has two entries and one line */
         const json_t *diagnoses = ecg_study_row(v, name, "diagnoses"), *labs = ecg_study_row(v, name, "labs");
         bool any = false;
         ecg_text_puts(to, "| ");
         cell(to, ecg_study_title(v, name));
-        ecg_text_puts(to, " | ");
+        ecg_text_puts(to, " (");
+        cell(to, name);
+        ecg_text_puts(to, ") | ");
         figure(to, diagnoses);
         ecg_text_puts(to, " | ");
         figure(to, labs);
@@ -81,8 +83,6 @@ static void put_rows(ecg_text *to, const ecg_study_view *v, const char *kinds)
         paper(to, diagnoses);
         ecg_text_puts(to, " | ");
         paper(to, labs);
-        ecg_text_puts(to, " | ");
-        cell(to, name);
         ecg_text_puts(to, " | ");
         note(to, diagnoses, &any);
         note(to, labs, &any);
@@ -161,7 +161,7 @@ void ecg_study_markdown(ecg_text *to, const ecg_study_view *v)
     if (v->synthetic)
         ecg_text_puts(to, "**Synthetic cohort.** Its patients never lived, and its figures say nothing of real ones.\n\n");
     ecg_text_puts(to, "Macro AUROC on the test fold (95 % interval). The paper's figures (arXiv 2512.07021) are of other patients and have no intervals.\n\n");
-    put_rows(to, v, "baseline ours");
+    put_rows(to, v);
     ecg_text_puts(to, "## What was found\n\n");
     json_array_foreach(v->verdict, i, x)
     {
@@ -174,7 +174,6 @@ void ecg_study_markdown(ecg_text *to, const ecg_study_view *v)
         put_difference(to, v, x, ecg_study_text(x, "task"));
     ecg_text_puts(to, "\n## Controls\n\n");
     put_controls(to, v);
-    put_rows(to, v, "control published");
     if (json_array_size(ecg_study_list(v->root, "ablations"))) {
         ecg_text_puts(to, "## Ablations\n\nDifference to ours on diagnoses; R2 of the table from the embedding after stage 2; time as a multiple of ours.\n\n"
                           "| option | difference | diagnoses | R2 | time | note |\n|---|---|---|---|---|---|\n");

@@ -16,7 +16,7 @@ static const char style[] =
     "a{color:var(--bar)}nav ul{list-style:none;margin:1rem 0 0;padding:0;display:flex;flex-wrap:wrap;gap:.2rem 1.1rem;font-size:.9rem}nav a{padding:.2rem 0;display:inline-block}\n"
     ".verdict{margin:.6rem 0;padding:0;list-style:none}.verdict li{padding:.45rem 0 .45rem .9rem;border-left:.25rem solid var(--line);margin:.35rem 0}\n"
     ".verdict li.main{border-left-color:var(--bar);font-size:1.06em}.verdict b::first-letter{text-transform:uppercase}.verdict b{font-weight:600;display:block;font-size:.82rem;color:var(--muted)}\n"
-    "tr.ours th,tr.ours td{font-weight:600}tr.ours .ci{font-weight:400}.ci{color:var(--muted)}.state{color:var(--muted);font-style:italic}\n"
+    "tr.ours th,tr.ours td{font-weight:600}tr.group th{color:var(--muted);font-size:.82rem;padding-top:.7rem}tr.ours .ci{font-weight:400}.ci{color:var(--muted)}.state{color:var(--muted);font-style:italic}\n"
     ".state small,.because small{display:block!important;white-space:normal;min-width:0!important;color:var(--muted);font-style:normal;max-width:18rem;margin-left:auto}.change{display:block;color:var(--muted)}\n"
     "dd,li,p,figcaption,td,tbody th{overflow-wrap:anywhere}td{min-width:6.3rem}tbody th{min-width:8.5rem}td.n{min-width:0;overflow-wrap:normal}thead th.n{white-space:normal}.state small{overflow-wrap:anywhere}.code{font-family:ui-monospace,\"DejaVu Sans Mono\",monospace;font-size:.9em}\n"
     ".forest tbody td,.forest tbody th{vertical-align:middle;padding-top:.38rem;padding-bottom:.38rem}.forest th.f{position:relative;height:3.4rem;text-align:center;vertical-align:top}\n"
@@ -33,7 +33,7 @@ static const char style[] =
     "@media(max-width:40rem){.card{grid-template-columns:1fr;gap:.1rem}.card dd{margin-bottom:.6rem}.narrow{display:table-cell}.wide table{min-width:34rem}.wide table.forest{min-width:40rem}"
     "figure.panel text{font-size:3.3px}caption{width:calc(100vw - 1.9rem)}.wide tbody th{position:sticky;left:0;z-index:1;background:var(--ground);box-shadow:inset 0 -1px var(--line)}.forest tbody th{min-width:8.5rem}.forest .f{min-width:11rem}.panels,.panels.two{grid-template-columns:1fr}}\n"
     "@page{@bottom-left{content:\"" ECG_STATEMENT "\";font:8pt sans-serif;color:#56606b}@bottom-right{content:counter(page) \" / \" counter(pages);font:8pt sans-serif;color:#56606b}}\n"
-    "@media print{nav{display:none}h2,h3,.keys,p:has(+.wide),p:has(+.panels){break-after:avoid}.wide{break-inside:avoid}table{font-size:8.2pt}th,td{padding-right:.4rem}.n{padding-right:.4rem;padding-left:.2rem}"
+    "@media print{nav{display:none}h2,h3,.keys,p:has(+.wide),p:has(+.panels),p:has(+.keys),tr.group{break-after:avoid}.wide{break-inside:avoid}table{font-size:8.2pt}th,td{padding-right:.4rem}.n{padding-right:.4rem;padding-left:.2rem}"
     ".forest .f{min-width:0;width:30%}.panels,.panels.two{grid-template-columns:1fr 1fr 1fr}.panels.two{grid-template-columns:1fr 1fr}.panel,.pair{break-inside:avoid}.verdict li,.card dd,.card dt{break-inside:avoid}a{color:inherit;text-decoration:none}"
     ".f text{font-size:9px}details:not([open])>summary{font-style:italic}}\n";
 
