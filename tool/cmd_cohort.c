@@ -157,7 +157,8 @@ static build_function *choose_source(void)
     const int kinds = modules + (f->mdsed != NULL) + (f->ptbxl != NULL) + (f->folder != NULL);
     if (kinds != 1)
         return NULL;
-    return modules ? ecg_cohort_build_mimic : f->mdsed ? ecg_cohort_build_mdsed : f->ptbxl ? ecg_cohort_build_ptbxl : ecg_cohort_build_folder;
+    return modules ? ecg_cohort_build_mimic : f->mdsed ? ecg_cohort_build_mdsed : f->ptbxl ? ecg_cohort_build_ptbxl
+           : f->table ? ecg_cohort_build_folder : ecg_cohort_build_exported;
 }
 
 /* What the command line says, checked. -1: go on; else the exit code. */
@@ -168,8 +169,8 @@ static int parse_build(ecg_build_options *b)
                              .lab_rows = o.lab_rows, .no_waveforms = o.no_waveforms, .fresh = o.fresh, .max_failures = -1, .seed = (uint32_t)common.seed};
     if (!choose_source())
         return tool_usage(&cmd_cohort, "cohort build takes one source: the modules of MIMIC-IV (--mimic, --ecg, --hosp, --icu, --ed, --icd), --mdsed with --ecg and --hosp, --ptbxl, or --folder with --table");
-    if (!o.from.folder != !o.from.table)
-        return tool_usage(&cmd_cohort, "--folder and --table go together");
+    if (!o.from.folder != !o.from.table && !(o.from.folder && ecg_is_exported(o.from.folder)))
+        return tool_usage(&cmd_cohort, "--folder and --table go together, unless the folder is one of cohort export");
     if (!o.output)
         return tool_usage(&cmd_cohort, "cohort build needs -o FILE");
     if (o.from.ptbxl && o.rate != 100 && o.rate != 500)

@@ -77,4 +77,8 @@ ecg_status ecg_cohort_build_mdsed(ecg_build_result *out, const ecg_build_options
 /* A folder of recordings in any readable format and one table with a row for each (docs/own_data.md). */
 ecg_status ecg_cohort_build_folder(ecg_build_result *out, const ecg_build_options *o, ecg_pool *pool, const ecg_watch *watch, ecg_err *err);
 
+/* A folder of ecg_cohort_export (from.folder, without from.table). */
+ecg_status ecg_cohort_build_exported(ecg_build_result *out, const ecg_build_options *o, ecg_pool *pool, const ecg_watch *watch, ecg_err *err);
+bool ecg_is_exported(const char *folder); /* contract.json is in it */
+
 #endif

@@ -197,5 +197,44 @@ page("t.html")
 t = json.load(open("t.json"))
 assert t["waveforms"] is False and t["quality"] is None and t["records"] == j["records"]
 EOF
+# ---- and back: an exported folder is a source
+back() { "$E" cohort build --folder "$@"; }
+same_folder() { for f in "$1"/*.csv* "$1"/signal.npy; do [ ! -e "$f" ] || cmp -s "$f" "$2/${f##*/}" || return 1; done; [ "$(ls "$1")" = "$(ls "$2")" ]; }
+holds() { if "$@"; then passed=$((passed + 1)); else echo "FAIL $*"; failed=$((failed + 1)); fi; }
+expect 0 'an exported cohort: .* label sets' "read back" back x -o back.cohort
+"$E" cohort export back.cohort -o x2 --signal -q
+holds same_folder x x2
+expect 0 '' "it is sound" "$E" cohort check back.cohort
+expect 0 'no signal.npy: a cohort of tables alone' "packed tables, no signal" back z -o back.cohort
+"$E" cohort export back.cohort -o z2 --gzip -q
+gzip -dc z/records.csv.gz | cut -d, -f1-7 >one && gzip -dc z2/records.csv.gz | cut -d, -f1-7 >two
+holds cmp -s one two
+gzip -dc z/tabular.csv.gz >one && gzip -dc z2/tabular.csv.gz >two
+holds cmp -s one two
+expect 0 '' "tables of a cohort of tables alone" back w -o back.cohort -q
+"$E" cohort export back.cohort -o w2 -q
+holds same_folder w w2
+bad() { # file, awk program, code, pattern, what it is
+    rm -rf b && cp -r x b && awk -F, -v OFS=, "$2" "x/$1" >"b/$1"
+    expect "$3" "$4" "$5" back b -o bad.cohort
+}
+bad tabular.csv 'NR == 3 {$2 = "x"} 1' 1 'tabular.csv:3:2: .*not a number' "a word among the values"
+bad tabular.csv 'NR == 3 {$NF = 5} 1' 1 'tabular.csv:3:466|tabular.csv:3:467' "a category that there is not"
+bad tabular.csv 'NR == 3 {$1 = 1} 1' 1 'tabular.csv:3:1: study_id: another recording' "rows in another order"
+bad tabular.csv 'NR != 3' 1 'tabular.csv' "a row too few"
+bad labels.labs.csv 'NR == 4 {$2 = 2} 1' 1 'labels.labs.csv:4:2: .*1, 0 or nothing is expected' "a label that is none"
+bad records.csv 'NR == 2 {$5 = 40} 1' 1 'records.csv:2:5: fold' "fold 40"
+bad records.csv 'NR == 2 {$8 = 2000} 1' 1 'records.csv:2:8: valid_samples' "longer than a recording"
+bad records.csv 'NR == 1' 1 'not one recording' "no rows"
+rm -rf b && cp -r x b && head -c 100000 x/signal.npy >b/signal.npy
+expect 1 'signal.npy: [0-9]+ bytes of values, [0-9]+ announced' "half of the signals" back b -o bad.cohort
+sed 's/<f4/<f8/' x/signal.npy >b/signal.npy
+expect 1 'signal.npy: an array of another kind' "doubles" back b -o bad.cohort
+echo '{}' >b/contract.json
+expect 1 'contract.json: not the contract of an exported cohort' "a contract of something else" back b -o bad.cohort
+expect 2 'taken as it is' "options that it has no use for" back x --masks -o bad.cohort
+rm b/contract.json
+expect 2 'go together' "no exported folder" back b -o bad.cohort
+holds [ -z "$(find . -maxdepth 1 -name 'bad.cohort*')" ]
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]
