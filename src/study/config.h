@@ -48,6 +48,7 @@ typedef int ecg_cfg_word; /* index into the list of words of the row */
     X(s, epochs, int, 1, 100000, 40, "", "passes over the training records")                                                       \
     X(s, updates, int, 0, 1000000000, 0, "", "at least that many updates, if epochs give fewer")                                   \
     X(s, lr_encoder, num, 0, 10, 1e-3, "", "learning rate of the encoder")                                                         \
+    X(s, lr_scratch, num, 0, 10, 0, "", "learning rate of an encoder that begins with random weights; 0: lr_encoder")              \
     X(s, lr_head, num, 0, 10, 1e-3, "", "learning rate of the head")                                                               \
     X(s, decay, num, 0, 10, 1e-3, "", "weight decay, decoupled")                                                                   \
     X(s, schedule, word, 0, 0, 0, ECG_CFG_SCHEDULES, "course of the learning rate")                                                \

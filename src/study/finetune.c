@@ -301,7 +301,7 @@ static void set_loop(stage2 *s, const char *identity)
     ecg_adamw *o = &s->loop.optimiser;
     *o = (ecg_adamw){.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
     for (int g = 0; g < 4; g++) {
-        o->lr[g] = g == 0 ? t->lr_encoder : t->lr_head; /* group 0: encoder */
+        o->lr[g] = g > 0 ? t->lr_head : s->scratch && t->lr_scratch > 0 ? t->lr_scratch : t->lr_encoder; /* group 0: encoder */
         o->decay[g] = t->decay;
     }
 }
