@@ -4,6 +4,7 @@
 #include "study/probe.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,7 +85,7 @@ typedef struct {
     double fixed;           /* penalty; 0: the best on half A */
     double *coefficient;    /* (targets, width + 1), owned; NAN: not fitted */
     double *penalty;        /* (targets), owned */
-    bool failed;            /* out of memory in a worker */
+    atomic_bool failed;     /* out of memory in a worker */
 } fitting;
 
 static void fitting_clear(fitting *f)
