@@ -517,3 +517,25 @@ int ecg_conformal_set(const ecg_certainty *c, double alpha)
         return -1;
     return (c->p_no >= alpha - 1e-12) + 2 * (c->p_yes >= alpha - 1e-12);
 }
+
+void ecg_coverage_band(int64_t *lo, int64_t *hi, int64_t m, int64_t n, double alpha)
+{
+    const double l = alpha * (double)(n + 1), a = (double)(n + 1) - l, M = (double)m;
+    double below = 0;
+    *lo = *hi = m;
+    if (l < 1 - 1e-9)
+        return;
+    *lo = -1;
+    for (int64_t i = 0; i <= m; i++) {
+        const double x = (double)i;
+        below += exp(lgamma(M + 1) - lgamma(x + 1) - lgamma(M - x + 1) + lgamma(x + a) + lgamma(M - x + l) - lgamma(M + a + l) + lgamma(a + l) - lgamma(a) - lgamma(l));
+        if (*lo < 0 && below > 0.005)
+            *lo = i;
+        if (below >= 0.995) {
+            *hi = i;
+            break;
+        }
+    }
+    if (*lo < 0)
+        *lo = m;
+}

@@ -62,6 +62,10 @@ void ecg_certainty_of(ecg_certainty *out, const ecg_uncertainty *u, int k, doubl
 /* The labels that a conformal set of level alpha holds: bit 0 "has it not", bit 1 "has it"; -1: no p-values. */
 int ecg_conformal_set(const ecg_certainty *c, double alpha);
 
+/* How many of m new records of a class a set of level alpha should hold, when its threshold came from n records of that class: the central 99 % of the
+ * beta-binomial distribution with parameters n + 1 - l and l, l = alpha (n + 1). l below 1: all of them. */
+void ecg_coverage_band(int64_t *lo, int64_t *hi, int64_t m, int64_t n, double alpha);
+
 /* ---- the pieces, for tests and reports ---------------------------------------------------------------------------------------- */
 
 /* Isotonic regression by pooling adjacent violators: fitted[i] for weights w and means y, in order. Entries of weight 0 take the value before them

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/rng.h"
@@ -10,6 +11,9 @@
 
 static const double unlike = 99.5;      /* percentile of the distance beyond which an embedding is unlike those of training */
 static const double far_beyond = 1.5;   /* times the farthest calibration record: no claims at all */
+static const double roughest = 0.6;      /* steps between samples, mean square over twice the variance: white noise 1, recordings 0.02 to 0.35 */
+static const double least_peaked = 2;    /* fourth moment over the square of the second: a sine 1.5, recordings 2.4 to 25 */
+enum { MOST_SILENT = 6 };                /* leads without signal, or nothing is claimed */
 static const double most_missing = 0.1, most_clipped = 0.02, most_saturated = 0.02, most_einthoven_mv = 0.2, shortest_share = 0.98;
 
 /* ---- the recording --------------------------------------------------------------------------------------------------------------- */
@@ -35,7 +39,7 @@ static void doubt_signal(ecg_answer *a, const ecg_model *m)
     if (q->leads_found < 12)
         doubt(a, ECG_INPUT_CAUTION, "%d of 12 leads found", q->leads_found);
     if (q->leads_flat + q->leads_invalid > 0)
-        doubt(a, ECG_INPUT_CAUTION, "%d lead%s without signal", q->leads_flat + q->leads_invalid, q->leads_flat + q->leads_invalid > 1 ? "s" : "");
+        doubt(a, q->leads_flat + q->leads_invalid > MOST_SILENT ? ECG_INPUT_REFUSED : ECG_INPUT_CAUTION, "%d lead%s without signal", q->leads_flat + q->leads_invalid, q->leads_flat + q->leads_invalid > 1 ? "s" : "");
     if (q->missing > most_missing)
         doubt(a, ECG_INPUT_CAUTION, "%.0f %% of the samples are missing", 100 * q->missing);
     if (q->clipped > most_clipped)
@@ -48,9 +52,51 @@ static void doubt_signal(ecg_answer *a, const ecg_model *m)
         doubt(a, ECG_INPUT_CAUTION, "II differs from I + III by %.2f mV", q->einthoven_mv);
 }
 
-void ecg_doubt(ecg_answer *a, const ecg_model *m, const float *h)
+static int by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* Do the leads look like heartbeats at all? Medians over the leads that move. */
+static void doubt_samples(ecg_answer *a, const float *x, int64_t n, int leads)
+{
+    double rough[ECG_LEADS], peaked[ECG_LEADS];
+    int moving = 0;
+    for (int l = 0; l < leads; l++) {
+        double sum = 0, square = 0, fourth = 0, steps = 0, known = 0;
+        for (int64_t i = 0; i < n; i++)
+            if (!isnan(x[i * leads + l])) {
+                sum += (double)x[i * leads + l];
+                known++;
+            }
+        for (int64_t i = 0; i < n; i++) {
+            const double d = (double)x[i * leads + l] - sum / known, next = i + 1 < n ? (double)x[(i + 1) * leads + l] - sum / known : NAN;
+            if (isnan(d))
+                continue;
+            square += d * d;
+            fourth += d * d * d * d;
+            steps += isnan(next) ? 0 : (next - d) * (next - d);
+        }
+        if (square > 0) {
+            rough[moving] = steps / (2 * square);
+            peaked[moving++] = fourth * known / (square * square);
+        }
+    }
+    if (!moving)
+        return;
+    qsort(rough, (size_t)moving, sizeof *rough, by_value);
+    qsort(peaked, (size_t)moving, sizeof *peaked, by_value);
+    if (rough[moving / 2] > roughest)
+        doubt(a, ECG_INPUT_REFUSED, "no heartbeats can be told from noise");
+    else if (peaked[moving / 2] < least_peaked)
+        doubt(a, ECG_INPUT_CAUTION, "a wave without the peaks of heartbeats");
+}
+
+void ecg_doubt(ecg_answer *a, const ecg_model *m, const float *h, const float *x, int64_t n)
 {
     doubt_signal(a, m);
+    doubt_samples(a, x, n, m->contract.leads);
     a->distance = a->percentile = NAN;
     if (!m->outlier.width)
         return;

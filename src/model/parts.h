@@ -13,8 +13,8 @@ ecg_status ecg_head_means(double *logit, double *prob, const ecg_model *m, const
 ecg_status ecg_embed_crops(float *h, const ecg_model *m, const float *x, int crops, ecg_err *err);
 void ecg_mean_crops(float *mean, const float *h, int crops, int width);
 
-/* What speaks against the recording, and how far its embedding h (width) lies from those of training. */
-void ecg_doubt(ecg_answer *a, const ecg_model *m, const float *h);
+/* What speaks against the recording x (n, leads, prepared), and how far its embedding h (width) lies from those of training. */
+void ecg_doubt(ecg_answer *a, const ecg_model *m, const float *h, const float *x, int64_t n);
 /* Calibrated probabilities, intervals, p-values and verdicts of one head's labels. After ecg_doubt. */
 void ecg_claim(ecg_score *s, int n, const ecg_model *m, const ecg_head *head, const ecg_answer *a);
 /* Counts of verdicts, labs worth a test. a's lists are in their final order. */

@@ -217,11 +217,9 @@ static ecg_status check_options(ecg_answer *out, const ecg_model *m, const ecg_p
 }
 
 /* Both heads on the embeddings of the crops, what may be said of the scores, and why. */
-static ecg_status answer(ecg_answer *out, const ecg_model *m, const float *h, float *mean, int explain, ecg_err *err)
+static ecg_status answer(ecg_answer *out, const ecg_model *m, const float *h, const float *mean, int explain, ecg_err *err)
 {
     ecg_status st = ECG_OK;
-    ecg_mean_crops(mean, h, out->crops, m->shape.width);
-    ecg_doubt(out, m, mean);
     for (int i = 0; i < m->heads && !st; i++) {
         const ecg_head *head = &m->head[i];
         const bool labs = strcmp(head->prefix, ECG_HEAD_LABS) == 0;
@@ -264,8 +262,12 @@ ecg_status ecg_predict(ecg_answer *out, const ecg_model *m, const ecg_record *re
     out->crops = (int)(n / m->shape.length);
     h = malloc(((size_t)out->crops + 1) * (size_t)m->shape.width * sizeof *h); /* the last row: their mean */
     st = h ? ecg_embed_crops(h, m, x, out->crops, err) : ecg_fail(err, ECG_ENOMEM, "no memory for %d crops", out->crops);
-    if (!st)
-        st = answer(out, m, h, h + (size_t)out->crops * (size_t)m->shape.width, how.explain, err);
+    if (!st) {
+        float *mean = h + (size_t)out->crops * (size_t)m->shape.width;
+        ecg_mean_crops(mean, h, out->crops, m->shape.width);
+        ecg_doubt(out, m, mean, x, n);
+        st = answer(out, m, h, mean, how.explain, err);
+    }
 done:
     free(x);
     free(h);
