@@ -77,6 +77,41 @@ static ecg_status count_rows(study *s, int i, ecg_err *err)
     return st;
 }
 
+static int highest_fold(const ecg_loader *l, int role)
+{
+    int fold = -1;
+    for (int64_t i = 0; i < l->role[role].n; i++) {
+        const int f = l->cohort->fold[l->role[role].row[i]];
+        fold = f > fold ? f : fold;
+    }
+    return fold;
+}
+
+/* A cohort whose test folds are empty: validation is the test, and the last training fold that holds records is validation, so that what is
+ * scored has chosen nothing. */
+static ecg_status move_roles(study *s, int i, ecg_err *err)
+{
+    ecg_loader *l = &s->loader[i];
+    const ecg_config *c = s->task->config;
+    const int fold = highest_fold(l, ECG_TRAIN);
+    ecg_roles roles = l->roles;
+    char text[256], note[600];
+    if (s->task->roles || l->role[ECG_TEST].n > 0 || l->role[ECG_VALIDATION].n == 0 || fold < 1)
+        return ECG_OK;
+    roles.folds[ECG_TEST] = roles.folds[ECG_VALIDATION];
+    roles.folds[ECG_VALIDATION] = 1u << fold;
+    roles.folds[ECG_TRAIN] &= ~(1u << fold);
+    ecg_loader_close(l);
+    const ecg_status st = ecg_loader_open(l, &s->cohort[i], &roles, (int)c->encoder.length, (uint64_t)c->train.split_seed, err);
+    if (st)
+        return st;
+    ecg_roles_text(text, sizeof text, &roles);
+    snprintf(note, sizeof note, "cohort %d: its test folds are empty; the roles are %s", i + 1, text);
+    ecg_say(s->task->watch, "%s", note);
+    json_array_append_new(s->notes, json_string(note));
+    return ECG_OK;
+}
+
 /* A role without records has no figures: too few patients for the folds, or roles that leave one out. */
 static ecg_status check_roles(const study *s, int i, ecg_err *err)
 {
@@ -171,7 +206,7 @@ static ecg_status open_cohort(study *s, int i, ecg_err *err)
     if (!s->cohort[i].signal)
         return ecg_fail_at(err, ECG_EDATA, t->cohort[i], 0, 0, "a cohort of tables alone: there is no ECG in it");
     if ((st = ecg_loader_open(&s->loader[i], &s->cohort[i], t->roles, (int)t->config->encoder.length, (uint64_t)t->config->train.split_seed, err)) ||
-        (st = check_roles(s, i, err)) || (st = ecg_plan_make(&s->plan[i], t, &s->cohort[i], err)) || (st = check_together(s, i, err)) ||
+        (st = move_roles(s, i, err)) || (st = check_roles(s, i, err)) || (st = ecg_plan_make(&s->plan[i], t, &s->cohort[i], err)) || (st = check_together(s, i, err)) ||
         (st = check_rows(s, i, err)) || (st = count_rows(s, i, err)))
         return st;
     note_labels(s, i);

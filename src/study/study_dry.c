@@ -115,7 +115,7 @@ static ecg_status try_stage(measure *m, const study *s, const ecg_plan_stage *p,
     config.finetune.distill = config.finetune.distill_hidden = config.labs.distill = config.labs.distill_hidden = 0;
     config.train.checkpoint_seconds = 0;
     config.train.checkpoint_steps = 0;
-    const ecg_study run = {.cohort = &s->cohort[0], .roles = t->roles, .folder = folder, .random_encoder = p->from >= 0, .config = &config,
+    const ecg_study run = {.cohort = &s->cohort[0], .roles = &s->loader[0].roles, .folder = folder, .random_encoder = p->from >= 0, .config = &config,
                             .set = labs ? s->plan[0].lab_set : p->kind == ECG_KIND_PRETRAIN ? NULL : s->plan[0].diagnosis_set, .exec = t->exec, .watch = &watch};
     peak_memory(true);
     const ecg_status st = p->kind == ECG_KIND_PRETRAIN ? ecg_pretrain(&run, &own)

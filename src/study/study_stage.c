@@ -154,7 +154,7 @@ static ecg_status train(study *s, int unit, int stage, json_t *entry, bool afres
         st = ecg_book_path(teacher, s, unit, plan->stage[p->teacher].id, err);
     if (st)
         return st;
-    const ecg_study run = {.cohort = &s->cohort[u->cohort], .roles = t->roles, .folder = folder, .from = *from ? from : NULL, .random_encoder = random,
+    const ecg_study run = {.cohort = &s->cohort[u->cohort], .roles = &s->loader[u->cohort].roles, .folder = folder, .from = *from ? from : NULL, .random_encoder = random,
                             .teacher = *teacher ? teacher : NULL, .set = p->kind == ECG_KIND_PRETRAIN ? NULL : set_of(plan, p->kind), .config = &config,
                             .resume = !afresh, .force = afresh, .command = t->command, .exec = t->exec, .watch = &s->progress.watch};
     const double began = ecg_clock(), before = json_number_value(json_object_get(entry, "seconds"));

@@ -3,6 +3,7 @@
 # The table by one command on a small synthetic cohort: every row, control and file; killed, interrupted, out of space and gone on with; what is
 # refused; embeddings and probes.
 . test/expect.sh
+DOC=$PWD/docs/study_results.md
 T=$(mktemp -d) && trap 'rm -rf "$T"' EXIT
 cd "$T" || exit 1
 ok() { passed=$((passed + 1)); }
@@ -110,6 +111,24 @@ expect 0 'ablation-frozen_1' "--force trains anew what they change; an ablation"
 check "ablations" ask three "[(a['ablation'], a['status']) for a in r['ablations']] == [('lambda_quarter', 'done'), ('frozen_1', 'done'), ('joint_none', 'done')]"
 check "an ablation says what it changes" ask three "r['ablations'][0]['changes'] == ['pretrain.lambda=0.02'] and r['ablations'][2]['labs_auroc'] > 0 and r['ablations'][1]['r2_test'] is not None"
 check "what was asked before is still told" ask three "rows['signal', 'diagnoses']['status'] == 'done' and rows['multi', 'diagnoses']['status'] == 'not_asked'"
+cat >keys.py <<'P'
+import json, re, sys
+
+
+def keys(x, at=""):
+    if isinstance(x, list):
+        return set().union(*(keys(v, at + "[]") for v in x)) if x else set()
+    if not isinstance(x, dict) or at == ".settings":
+        return set()
+    return set().union(*({at + "." + k} | keys(v, at + "." + k) for k, v in x.items())) if x else set()
+
+
+said = keys(json.loads(re.search(r"```json\n(.*?)```", open(sys.argv[1]).read(), re.S).group(1)))
+real = set().union(*(keys(json.load(open(f))) for f in sys.argv[2:]))
+if said != real:
+    sys.exit("described only: %s; written only: %s" % (sorted(said - real), sorted(real - said)))
+P
+check "results.json has the keys of its description" py keys.py "$DOC" run/results.json three/results.json
 "$E" synth g --patients 260 --seed 8 -q && "$E" cohort build --mimic g -o b.cohort -q
 "$E" synth f --patients 260 --seed 9 -q && "$E" cohort build --mimic f -o c.cohort -q
 expect 0 '' "three cohorts" "$E" study a.cohort b.cohort c.cohort --config tiny.yaml --labelled 0.25 --only signal,multi --no-controls -o four -q
