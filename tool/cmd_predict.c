@@ -5,20 +5,28 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "opt.h"
 #include "predict_json.h"
+#include "report/ecg_page.h"
 
 static struct {
     bool json, csv, allow_missing_leads;
     int64_t top;
     double alpha;
-} o = {.top = 5, .alpha = 0.1};
+    const char *html, *layout;
+    int64_t speed, gain;
+} o = {.top = 5, .alpha = 0.1, .layout = "3x4", .speed = 25};
 
 static const option options[] = {
     {"json", 0, OPT_FLAG, &o.json, NULL, "one JSON object a recording, one line each"},
     {"csv", 0, OPT_FLAG, &o.csv, NULL, "one row a label: recording,set,code,title,probability,crop_mean_logit"},
     {"top", 0, OPT_INT, &o.top, "N", "labels to list, the most probable first (5); 0: all"},
     {"alpha", 0, OPT_NUMBER, &o.alpha, "A", "errors that a verdict may make: it holds for 1 - A of the patients with, and of those without (0.1)"},
+    {"html", 0, OPT_TEXT, &o.html, "FILE", "the page of one recording: prints on one sheet of A4"},
+    {"layout", 0, OPT_TEXT, &o.layout, "NAME", "of the page's ECG: 3x4, 6x2, 12x1 or cabrera (3x4)"},
+    {"speed", 0, OPT_INT, &o.speed, "MM", "of the page's ECG: 25 mm/s for 10 s, 50 mm/s for 5 s (25)"},
+    {"gain", 0, OPT_INT, &o.gain, "MM", "of the page's ECG: 5, 10 or 20 mm/mV (10, or 5 where the waves are too high)"},
     {"allow-missing-leads", 0, OPT_FLAG, &o.allow_missing_leads, NULL, "absent leads enter as zeros instead of a refusal"},
     {0},
 };
@@ -106,13 +114,53 @@ static void print_text(const char *path, const ecg_answer *a)
         putchar('\n');
 }
 
-/* ---- the command ---------------------------------------------------------------------------------------------------------------- */
-
 static const char *set_of(ecg_model *m, const char *prefix)
 {
     const ecg_head *h = ecg_model_head(m, prefix);
     return h ? h->set : "";
 }
+
+/* ---- the page ------------------------------------------------------------------------------------------------------------------- */
+
+static ecg_page_options page_options;
+
+/* -1: understood; else the exit code. */
+static int understand_page(int recordings)
+{
+    page_options = ecg_page_usual;
+    int layout = 0;
+    while (layout < ECG_LAYOUTS && !ecg_same_word(o.layout, ecg_layout_names[layout]))
+        layout++;
+    if (layout == ECG_LAYOUTS)
+        return tool_usage(&cmd_predict, "--layout %s: 3x4, 6x2, 12x1 or cabrera", o.layout);
+    if (o.speed != 25 && o.speed != 50)
+        return tool_usage(&cmd_predict, "--speed %" PRId64 ": 25 or 50 mm/s", o.speed);
+    if (o.gain && o.gain != 5 && o.gain != 10 && o.gain != 20)
+        return tool_usage(&cmd_predict, "--gain %" PRId64 ": 5, 10 or 20 mm/mV", o.gain);
+    if (o.html && recordings != 1)
+        return tool_usage(&cmd_predict, "--html %s: one page holds one recording, not %d", o.html, recordings);
+    page_options.layout = (ecg_layout)layout;
+    page_options.speed_mm_per_s = (int)o.speed;
+    page_options.gain_mm_per_mv = (int)o.gain;
+    return -1;
+}
+
+/* a NULL: why says why there is no answer; the page then shows the recording and the reason. */
+static ecg_status write_page(const char *recording, const ecg_record *rec, const ecg_answer *a, const ecg_err *why, ecg_model *m, const model_name *name, ecg_err *err)
+{
+    ecg_text page = {0};
+    json_t *j = a ? predict_json(recording, a, m, name, (int)o.top)
+                  : json_pack("{s:b, s:o, s:{s:s, s:s}, s:{s:s, s:[o]}}", "synthetic", ecg_model_synthetic(m), "recording", tool_json_text(recording),
+                              "model", "name", name->name, "sha256", name->hash, "input", "state", "refused", "reasons", tool_json_text(why->msg));
+    ecg_status st = ecg_page(&page, j, rec, &page_options, err);
+    if (!st)
+        st = ecg_file_write_whole(o.html, page.at, page.len, err);
+    json_decref(j);
+    ecg_text_clear(&page);
+    return st;
+}
+
+/* ---- the command ---------------------------------------------------------------------------------------------------------------- */
 
 static ecg_status answer_one(ecg_model *m, const model_name *name, const char *path, ecg_err *err)
 {
@@ -123,6 +171,16 @@ static ecg_status answer_one(ecg_model *m, const model_name *name, const char *p
     if (st)
         return ecg_fail_in(err, st, path);
     st = ecg_predict(&a, m, &rec, &how, err);
+    if (o.html && (!st || st == ECG_EREFUSED)) {
+        ecg_err page_err = {0};
+        const ecg_status written = write_page(path, &rec, st ? NULL : &a, err, m, name, &page_err);
+        if (written && !st)
+            ecg_answer_clear(&a);
+        if (written) {
+            *err = page_err;
+            st = written;
+        }
+    }
     ecg_record_clear(&rec);
     if (st)
         return ecg_fail_in(err, st, path);
@@ -183,6 +241,9 @@ static int run(int argc, char **argv)
         return tool_usage(&cmd_predict, "--alpha %g: 0.005 to 0.5", o.alpha);
     if (o.json && o.csv)
         return tool_usage(&cmd_predict, "--json or --csv, not both");
+    const int page = understand_page(n - 1);
+    if (page >= 0)
+        return page;
     int code;
     if (tool_exec(&exec, &err) || ecg_model_open(&m, argv[1], &err) || model_name_of(&name, argv[1], &err)) {
         code = tool_fail(&err);
@@ -200,7 +261,7 @@ static int run(int argc, char **argv)
 const command cmd_predict = {
     .name = "predict",
     .summary = "recordings to diagnoses, each with the laboratory abnormalities that the same embedding predicts",
-    .usage = "MODEL RECORDING... [--json|--csv] [--top N] [--alpha A] [--allow-missing-leads]",
+    .usage = "MODEL RECORDING... [--json|--csv] [--html FILE] [--top N] [--alpha A] [--allow-missing-leads]",
     .example = "ecgraft predict runs/labs 40689238.hea",
     .more = "MODEL is a model file or a run folder. A recording of fewer than 250 samples at 100 Hz, without one of I, II, V1 to V6, or with\n"
             "nothing but missing samples is refused (exit code 4). Needs neither cohort nor network.",

@@ -34,7 +34,7 @@ static const char style[] =
     ".ecg [fill=\"#555\"]{fill:var(--muted)}.ecg [stroke=\"#f5d3cd\"]{stroke:#3a2624}.ecg [stroke=\"#e59a90\"]{stroke:#633d38}}\n"
     "@page{size:A4 landscape;margin:5mm}\n"
     "@media print{body{font-size:7.2pt;line-height:1.2}h1{font-size:11pt}h2{font-size:8.4pt;margin:0}h3{font-size:7.6pt;margin:1mm 0 0}.kind{font-size:7pt}body>header .note{flex-basis:auto;padding:.2mm 2mm;margin:0}"
-    ".columns{grid-template-columns:106mm 77mm minmax(0,1fr);gap:0 3.5mm}.columns section:first-child{grid-column:auto}.columns section{border-top:1px solid;padding-top:.5mm}.columns table{font-size:6.9pt}"
+    ".columns{grid-template-columns:110mm 73mm minmax(0,1fr);gap:0 3.5mm}.columns section:first-child{grid-column:auto}.columns section{border-top:1px solid;padding-top:.5mm}.columns table{font-size:6.9pt}"
     ".columns caption{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}.columns th,.columns td{padding:.2mm 1.4mm .2mm 0;line-height:1.12}.columns .n{padding-left:0}thead th{font-size:6.2pt}.columns p,p{margin:.4mm 0}.columns .wide{margin:0}"
     "td.n small{display:inline-block;font-size:.85em}.verdict{font-size:.85em;line-height:1.15;padding:0 .6mm;border-width:.2mm}.verdict.yes{border-width:.4mm}.columns section,.columns .wide{overflow:hidden}.columns th{overflow-wrap:break-word}.lab td.bar{width:9mm}.ecg{margin:.8mm 0;overflow:visible}.ecg svg{margin:0}.banner{padding:.4mm 2mm;margin:.6mm 0;border-width:1px}"
     ".screen{display:none}.clamp{display:-webkit-box;-webkit-box-orient:vertical;-webkit-line-clamp:2;overflow:hidden}details{display:none}.reading{font-size:6pt;line-height:1.15}footer{margin:.2mm 0 0;padding:0;border:0;font-size:6pt;line-height:1.1}footer p{margin:0}"
@@ -439,7 +439,7 @@ static void put_labs(ecg_text *to, const json_t *p)
 {
     const json_t *list = json_object_get(p, "labs"), *confirm = json_object_get(p, "confirm");
     const size_t n = json_array_size(list), shown = n < SHOWN ? n : SHOWN;
-    ecg_text_puts(to, "<section class=\"lab\">\n<h2>Predicted laboratory <small>from the ECG alone, not measured</small></h2>\n");
+    ecg_text_puts(to, "<section class=\"lab\">\n<h2>Predicted laboratory <small>not measured</small></h2>\n");
     if (!n) {
         ecg_text_puts(to, json_is_true(json_object_get(p, "laboratory_head")) ? "<p>No laboratory figures for this recording.</p></section>\n"
                                                                              : "<p>This model has no laboratory head.</p></section>\n");

@@ -120,11 +120,11 @@ static void put_parts(ecg_text *to, const json_t *why)
     }
     const scale s = {down, fmax(up, down + 0.01)};
     ecg_text_puts(to, "<p>Score against the average: ");
-    put_signed(to, ecg_page_number(why, "above"), 1);
+    put_signed(to, ecg_page_number(why, "above"), 2);
     ecg_text_puts(to, " logit =");
     for (int i = 0; i < 3; i++) {
         ecg_text_printf(to, "%s <span class=\"one\"><svg class=\"key\" viewBox=\"0 0 1 1\" aria-hidden=\"true\"><rect class=\"%s\" width=\"1\" height=\"1\"/></svg> %s <b>", i ? "," : "", look[i], name[i]);
-        put_signed(to, part[i], 1);
+        put_signed(to, part[i], 2);
         ecg_text_puts(to, "</b></span>");
     }
     ecg_text_puts(to, "</p>\n<svg class=\"parts\" viewBox=\"0 0 1000 10\" preserveAspectRatio=\"none\" aria-hidden=\"true\">");
