@@ -90,6 +90,7 @@ static void begin(ecg_text *to, const ecg_study_view *v, const char *a, const ch
 static void judge(ecg_study_view *v, const char *about, const char *a, const char *b, const char *task, const char *above, const char *zero, const char *below)
 {
     ecg_text s = {0};
+    char most[ECG_DIGITS];
     const json_t *object = ecg_study_difference(v, a, b, task);
     const ecg_span d = span_of(object);
     const char *finding = ecg_finding(d);
@@ -102,6 +103,8 @@ static void judge(ecg_study_view *v, const char *about, const char *a, const cha
         begin(&s, v, a, b, task, d);
         ecg_text_puts(&s, !strcmp(finding, "above zero") ? above : !strcmp(finding, "below zero") ? below : !strcmp(finding, "includes zero") ? zero :
                       "There is no interval: chance alone may have made it.");
+        if (!strcmp(finding, "includes zero")) /* a wide interval says little: it says so itself */
+            ecg_text_printf(&s, " Up to %s is not excluded.", ecg_fixed(most, d.hi, 3, true));
     }
     add(v, about, finding, &s);
 }
@@ -181,8 +184,11 @@ static void judge_forgetting(ecg_study_view *v)
                     ecg_fixed(b, after, 3, false));
     if (!isnan(alone))
         ecg_text_printf(&s, "; of the model that never saw a table %s", ecg_fixed(c, alone, 3, false));
-    ecg_text_puts(&s, after < before ? ". Fine-tuning forgets a part of what was transferred." : ". Fine-tuning does not forget what was transferred.");
-    add(v, "forgetting", after < before ? "forgets" : "keeps", &s);
+    const double untrained = ecg_study_number(ecg_study_stage(v, "random"), "r2_test");
+    const bool learned = before > 0 && !(before <= untrained);
+    ecg_text_puts(&s, !learned ? ". Stage 1 left nothing in the embedding that this probe could tell: there is nothing to forget." :
+                      after < before ? ". Fine-tuning forgets a part of what was transferred." : ". Fine-tuning does not forget what was transferred.");
+    add(v, "forgetting", !learned ? "nothing to forget" : after < before ? "forgets" : "keeps", &s);
 }
 
 /* A baseline that was still improving makes every difference to it look larger than it is. */
@@ -260,6 +266,8 @@ ecg_status ecg_study_judge(ecg_study_view *v, ecg_err *err)
           "The interval includes zero: the routine table at inference is not shown to help.", "Ours predicts labs better than the multimodal model.");
     judge_forgetting(v);
     judge_convergence(v);
+    judge(v, "ours against the baseline trained three times as long", "ours_shared", "signal_long", "diagnoses", "The gain is not made up for by training the baseline longer.",
+          "The interval includes zero: training the baseline longer may make up for the gain.", "The baseline trained longer does better than ours.");
     judge_noise(v);
     return json_array_size(v->verdict) ? ECG_OK : ecg_fail(err, ECG_ENOMEM, "no memory for a sentence");
 }
