@@ -239,6 +239,47 @@ static void coverage_is_what_was_promised(void **state)
     }
 }
 
+/* The band against draws: thresholds from n uniform scores, m new ones. */
+static void bands_hold_99_in_100(void **state)
+{
+    (void)state;
+    static const struct { int n, m; double alpha; } cases[] = {{19, 50, 0.1}, {30, 200, 0.1}, {300, 40, 0.05}, {99, 99, 0.5}};
+    enum { DRAWS = 4000 };
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        const int n = cases[c].n, m = cases[c].m;
+        int64_t lo, hi;
+        int inside = 0, sharp = 0;
+        double x[300];
+        ecg_coverage_band(&lo, &hi, m, n, cases[c].alpha);
+        for (uint32_t d = 0; d < DRAWS; d++) {
+            ecg_rng r;
+            ecg_rng_open(&r, 11, 0, 300, d, (uint32_t)c);
+            const int rank = (int)floor(cases[c].alpha * (n + 1) + 1e-9);
+            for (int i = 0; i < n; i++) { /* sorted as they come */
+                const double v = ecg_rng_uniform(&r);
+                int at = i;
+                for (; at > 0 && x[at - 1] > v; at--)
+                    x[at] = x[at - 1];
+                x[at] = v;
+            }
+            int held = 0;
+            for (int i = 0; i < m; i++)
+                held += ecg_rng_uniform(&r) >= x[rank - 1];
+            inside += held >= lo && held <= hi;
+            sharp += held > lo && held < hi;
+        }
+        if (fabs(cases[c].alpha * (n + 1) - floor(cases[c].alpha * (n + 1) + 1e-9)) < 1e-6)
+            assert_true(inside >= DRAWS * 0.985 && sharp <= DRAWS * 0.998);
+        else
+            assert_true(inside >= DRAWS * 0.98);
+    }
+    int64_t lo, hi;
+    ecg_coverage_band(&lo, &hi, 70, 18, 0.05); /* no threshold at all: every record is held */
+    assert_true(lo == 70 && hi == 70);
+    ecg_coverage_band(&lo, &hi, 0, 30, 0.1);
+    assert_true(lo == 0 && hi == 0);
+}
+
 /* The two probabilities of Venn and Abers enclose what happens: over records, mean label between mean p0 and mean p1, and the map is calibrated. */
 static void probabilities_are_calibrated(void **state)
 {
@@ -384,7 +425,7 @@ int main(void)
         cmocka_unit_test(intervals_are_venn_and_abers), cmocka_unit_test(thresholds_are_ranks),
         cmocka_unit_test(coverage_is_what_was_promised), cmocka_unit_test(probabilities_are_calibrated),
         cmocka_unit_test(degenerate_labels),            cmocka_unit_test(threads_change_nothing),
-        cmocka_unit_test(broken_files_are_noticed),
+        cmocka_unit_test(broken_files_are_noticed),     cmocka_unit_test(bands_hold_99_in_100),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
