@@ -341,6 +341,8 @@ static ecg_status train_and_note(study *s, int unit, int stage, json_t *entry, c
         *go_on = false;
         return ecg_book_save(s, err);
     }
+    if (st == ECG_EINTR)
+        ecg_fail(err, st, "interrupted in %s; saved, the same command goes on", p->id);
     if (!st)
         note(entry, ECG_STATE_DONE, NULL);
     const ecg_status saved = ecg_book_save(s, st ? NULL : err);

@@ -90,6 +90,7 @@ check "killed too late" [ ! -e two/results.json ]
 wait_for 20 [ -s two/multi/diagnoses/metrics.jsonl ]
 kill -INT $pid; wait $pid; got=$?
 check "Ctrl-C: exit $got" [ $got -eq 130 ]
+check "Ctrl-C: $(cat err)" grep -q 'saved, the same command goes on' err
 check "interrupted: pending rows" ask two "not r['complete'] and rows['ours_all', 'diagnoses']['status'] == 'pending' and rows['signal', 'diagnoses']['status'] == 'done'"
 cp -r two/multi/diagnoses before
 (trap '' XFSZ; ulimit -f 200; exec "$E" $STUDY -o two --threads 1 -q) >out 2>err
