@@ -212,13 +212,6 @@ static void put_facts(ecg_text *to, const json_t *p, const ecg_record *rec)
     ecg_text_puts(to, "</p>\n");
 }
 
-static void put_ordinal(ecg_text *to, double percentile)
-{
-    const int n = (int)floor(fmin(100, fmax(0, percentile))), ten = n % 10, hundred = n % 100;
-    const char *end = hundred >= 11 && hundred <= 13 ? "th" : ten == 1 ? "st" : ten == 2 ? "nd" : ten == 3 ? "rd" : "th";
-    ecg_text_printf(to, "%d%s percentile of distance", n, end);
-}
-
 /* The measured facts come from the recording itself, the state and the similarity from the prediction. */
 static void put_input(ecg_text *to, const json_t *p, const ecg_record *rec)
 {
@@ -235,12 +228,10 @@ static void put_input(ecg_text *to, const json_t *p, const ecg_record *rec)
     if (isfinite(q.einthoven_mv))
         ecg_text_printf(to, " &#183; II &#8722; I &#8722; III %.2f mV%s", q.einthoven_mv, q.warnings & ECG_WARN_EINTHOVEN ? " <b>(leads do not agree)</b>" : "");
     ecg_text_printf(to, " &#183; missing %.1f %%", 100 * q.missing);
-    if (isfinite(percentile)) {
-        ecg_text_puts(to, " &#183; similar to training: ");
-        put_ordinal(to, percentile);
-    } else {
+    if (isfinite(percentile))
+        ecg_text_printf(to, " &#183; similarity: %d of 100 known records lie nearer to the training", (int)floor(fmin(100, fmax(0, percentile))));
+    else
         ecg_text_puts(to, " &#183; similarity to training not known");
-    }
     if (*q.note) {
         ecg_text_puts(to, " &#183; noticed: ");
         ecg_html_text(to, q.note);
@@ -439,7 +430,7 @@ static void put_labs(ecg_text *to, const json_t *p)
 {
     const json_t *list = json_object_get(p, "labs"), *confirm = json_object_get(p, "confirm");
     const size_t n = json_array_size(list), shown = n < SHOWN ? n : SHOWN;
-    ecg_text_puts(to, "<section class=\"lab\">\n<h2>Predicted laboratory <small>not measured</small></h2>\n");
+    ecg_text_puts(to, "<section class=\"lab\">\n<h2>Predicted laboratory <small>(not measured)</small></h2>\n");
     if (!n) {
         ecg_text_puts(to, json_is_true(json_object_get(p, "laboratory_head")) ? "<p>No laboratory figures for this recording.</p></section>\n"
                                                                              : "<p>This model has no laboratory head.</p></section>\n");
