@@ -37,10 +37,12 @@ static void presets_have_their_values(void **state)
     assert_int_equal(c.encoder.width, 32);
     assert_int_equal(c.encoder.blocks, 3);
     assert_int_equal(c.projector.hidden, 128);
-    assert_int_equal(c.projector.out, 128);
+    assert_int_equal(c.projector.out, 32);
     assert_true(fabs(c.pretrain.lambda - 0.08) < 1e-15);
+    assert_true(c.encoder.dropout == 0);
+    assert_true(c.finetune.lr_scratch > c.finetune.lr_encoder);
     assert_int_equal(c.finetune.frozen_blocks, 0);
-    assert_int_equal(c.finetune.updates, 1000);
+    assert_int_equal(c.finetune.updates, 1500);
     assert_int_equal(c.labs.epochs, 15);
     assert_int_equal(ecg_config_preset(&c, "mdsed-s4", NULL), ECG_OK);
     assert_int_equal(c.finetune.head_hidden, 0);

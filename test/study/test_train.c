@@ -21,7 +21,7 @@ static const tiny other = {.patients = 60, .per_patient = 1, .samples = 200, .se
 
 static ecg_config settings(void)
 {
-    static const char *const sets[] = {"encoder.width=8", "encoder.blocks=2", "encoder.state=4", "encoder.length=50", "projector.hidden=12",
+    static const char *const sets[] = {"encoder.width=8", "encoder.blocks=2", "encoder.state=4", "encoder.length=50", "encoder.dropout=0.2", "projector.hidden=12",
                                        "projector.out=8", "pretrain.batch=32", "pretrain.epochs=5", "pretrain.lr=0.003", "finetune.batch=32",
                                        "finetune.epochs=6", "finetune.updates=0", "finetune.head_hidden=8", "finetune.lr_head=0.01",
                                        "finetune.lr_encoder=0.003", "labs.batch=32", "labs.epochs=6", "labs.head_hidden=8", "labs.lr_head=0.01"};
@@ -321,6 +321,27 @@ static void from_random_weights(void **state)
     assert_true(metric("scratch", -1, "epoch") == 6);
 }
 
+/* lr_scratch is the rate of an encoder that begins with random weights and of no other. */
+static void a_rate_for_random_weights(void **state)
+{
+    (void)state;
+    run_finetune(&(asked){.run = "rate1", .more = "finetune.lr_encoder=0.003;finetune.lr_scratch=0"});
+    run_finetune(&(asked){.run = "rate2", .more = "finetune.lr_encoder=0.5;finetune.lr_scratch=0.003"});
+    run_finetune(&(asked){.run = "rate3", .more = "finetune.lr_encoder=0.003;finetune.lr_scratch=0.001"});
+    run_pretrain(&(asked){.run = "rate4", .more = "pretrain.epochs=1"});
+    run_finetune(&(asked){.run = "rate5", .from = "rate4", .more = "finetune.lr_encoder=0.003;finetune.lr_scratch=0"});
+    run_finetune(&(asked){.run = "rate6", .from = "rate4", .more = "finetune.lr_encoder=0.003;finetune.lr_scratch=0.5"});
+    ecg_tensors *t[5];
+    static const char *const run[] = {"rate1", "rate2", "rate3", "rate5", "rate6"};
+    for (int i = 0; i < 5; i++)
+        t[i] = open_run(run[i]);
+    assert_true(same_tensors(t[0], t[1], "ecg.") > 5);
+    assert_false(same_tensor(t[0], t[2], "ecg.encoder.weight"));
+    assert_true(same_tensors(t[3], t[4], "ecg.") > 5);
+    for (int i = 0; i < 5; i++)
+        ecg_tensors_close(t[i]);
+}
+
 static void impossible_runs_are_refused(void **state)
 {
     (void)state;
@@ -460,6 +481,7 @@ int main(void)
         cmocka_unit_test(frozen_parts_stay),
         cmocka_unit_test(shared_labs_leave_encoder_and_diagnoses_alone),
         cmocka_unit_test(from_random_weights),
+        cmocka_unit_test(a_rate_for_random_weights),
         cmocka_unit_test(impossible_runs_are_refused),
         cmocka_unit_test(a_loss_that_is_not_finite_stops_the_run),
         cmocka_unit_test(evaluation_scores_every_head),
