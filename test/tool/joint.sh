@@ -18,7 +18,7 @@ wait_for() { # lines, file: until an epoch is in the metrics, ten seconds at mos
 
 "$E" synth hospital --patients 200 --seed 9 -q && "$E" cohort build --mimic hospital -o c.cohort -q ||
     { echo "FAIL no cohort to train on"; echo "0 passed, 1 failed, 0 skipped"; exit 1; }
-SMALL="--set encoder.width=8 --set encoder.blocks=2 --set projector.hidden=16 --set projector.out=16 --batch 32 --set train.checkpoint_steps=2"
+SMALL="--set encoder.width=8 --set encoder.blocks=2 --set encoder.dropout=0.2 --set projector.hidden=16 --set projector.out=16 --batch 32 --set train.checkpoint_steps=2"
 
 # ---- stage 1
 expect 0 'columns of group routine' "routine columns" "$E" pretrain c.cohort -o routine $SMALL --epochs 2 --set pretrain.tabular=routine
