@@ -185,10 +185,10 @@ static void judge_forgetting(ecg_study_view *v)
     if (!isnan(alone))
         ecg_text_printf(&s, "; of the model that never saw a table %s", ecg_fixed(c, alone, 3, false));
     const double untrained = ecg_study_number(ecg_study_stage(v, "random"), "r2_test");
-    const bool learned = before > 0 && !(before <= untrained);
+    const bool learned = before > 0 && !(before <= untrained), forgot = after < 0.95 * before;
     ecg_text_puts(&s, !learned ? ". Stage 1 left nothing in the embedding that this probe could tell: there is nothing to forget." :
-                      after < before ? ". Fine-tuning forgets a part of what was transferred." : ". Fine-tuning does not forget what was transferred.");
-    add(v, "forgetting", !learned ? "nothing to forget" : after < before ? "forgets" : "keeps", &s);
+                      forgot ? ". Fine-tuning forgets a part of what was transferred." : ". Fine-tuning does not forget what was transferred.");
+    add(v, "forgetting", !learned ? "nothing to forget" : forgot ? "forgets" : "keeps", &s);
 }
 
 /* A baseline that was still improving makes every difference to it look larger than it is. */
