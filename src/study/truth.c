@@ -198,12 +198,15 @@ static ecg_status twins_begin(twins *t, ecg_truth *out, const ecg_truth_work *w,
         t->row[c] = -1;
         if (!t->fall[c] || !t->real[c])
             return ecg_fail(err, ECG_ENOMEM, "out of memory");
-        for (int l = 0; l < 2 && planted[c].lab[l] && t->row[c] < 0; l++)
-            for (int p = 0; p < P; p++)
-                if (strcmp(labs->label[p].code, planted[c].lab[l]) == 0)
+        const char *lab = NULL; /* of the constants: the answer outlives the model */
+        for (int l = 0; l < 2 && planted[c].lab[l] && !lab; l++)
+            for (int p = 0; p < P && !lab; p++)
+                if (strcmp(labs->label[p].code, planted[c].lab[l]) == 0) {
                     t->row[c] = p;
-        out->cause[c] = (ecg_truth_cause){.cause = planted[c].cause, .lab = t->row[c] < 0 ? NULL : labs->label[t->row[c]].code, .before = NAN, .after = NAN,
-                                          .sham_change = NAN, .fell = NAN, .auroc = NAN, .lo = NAN, .hi = NAN, .named = NAN, .found = {NAN, NAN, NAN}};
+                    lab = planted[c].lab[l];
+                }
+        out->cause[c] = (ecg_truth_cause){.cause = planted[c].cause, .lab = lab, .before = NAN, .after = NAN, .sham_change = NAN, .fell = NAN, .auroc = NAN,
+                                          .lo = NAN, .hi = NAN, .named = NAN, .found = {NAN, NAN, NAN}};
     }
     t->room = room;
     return ECG_OK;
