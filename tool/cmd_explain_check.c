@@ -21,7 +21,7 @@ static const option options[] = {
 
 static void number(json_t *j, const char *key, double x)
 {
-    json_object_set_new(j, key, tool_json_number(x));
+    json_object_set_new(j, key, ecg_json_number(x));
 }
 
 static json_t *cause_json(const ecg_truth_cause *c)

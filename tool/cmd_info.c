@@ -47,9 +47,9 @@ static json_t *lead_json(const ecg_record *rec, int i)
     json_object_set_new(j, "name", tool_json_text(rec->lead[i].name));
     json_object_set_new(j, "unit", tool_json_text(rec->lead[i].unit));
     json_object_set_new(j, "per_frame", json_integer(rec->lead[i].per_frame));
-    json_object_set_new(j, "gain", rec->lead[i].gain != 0 ? tool_json_number(rec->lead[i].gain) : json_null());
-    json_object_set_new(j, "lowest", tool_json_number(low));
-    json_object_set_new(j, "highest", tool_json_number(high));
+    json_object_set_new(j, "gain", rec->lead[i].gain != 0 ? ecg_json_number(rec->lead[i].gain) : json_null());
+    json_object_set_new(j, "lowest", ecg_json_number(low));
+    json_object_set_new(j, "highest", ecg_json_number(high));
     json_object_set_new(j, "missing", json_integer(missing));
     return j;
 }
@@ -71,9 +71,9 @@ static int show_recording(const char *path)
         json_object_set_new(j, "name", tool_json_text(rec.name));
         json_object_set_new(j, "format", tool_json_text(rec.format));
         json_object_set_new(j, "when", rec.when[0] ? tool_json_text(rec.when) : json_null());
-        json_object_set_new(j, "rate_hz", tool_json_number(rec.rate_hz));
+        json_object_set_new(j, "rate_hz", ecg_json_number(rec.rate_hz));
         json_object_set_new(j, "samples", json_integer(rec.samples));
-        json_object_set_new(j, "seconds", tool_json_number(q.seconds));
+        json_object_set_new(j, "seconds", ecg_json_number(q.seconds));
         json_object_set_new(j, "leads", leads);
         json_object_set_new(j, "quality", tool_json_quality(&q));
         tool_json_print(j);

@@ -35,8 +35,8 @@ static void print_json(const ecg_recalibration *r)
     json_object_set_new(j, "distances", json_boolean(r->distances));
     json_object_set_new(j, "explained", json_boolean(r->explained));
     json_object_set_new(j, "not_explained", r->explained ? json_null() : tool_json_text(r->not_explained));
-    json_object_set_new(j, "completeness", tool_json_number(r->completeness));
-    json_object_set_new(j, "random", tool_json_number(r->random));
+    json_object_set_new(j, "completeness", ecg_json_number(r->completeness));
+    json_object_set_new(j, "random", ecg_json_number(r->random));
     tool_json_print(j);
 }
 

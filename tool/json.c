@@ -6,11 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-json_t *tool_json_number(double x)
-{
-    return isfinite(x) ? json_real(x) : json_null();
-}
-
 json_t *tool_json_text(const char *s)
 {
     json_t *j = json_string(s);
@@ -35,11 +30,11 @@ json_t *tool_json_quality(const ecg_quality *q)
     json_object_set_new(j, "leads_found", json_integer(q->leads_found));
     json_object_set_new(j, "leads_flat", json_integer(q->leads_flat));
     json_object_set_new(j, "leads_invalid", json_integer(q->leads_invalid));
-    json_object_set_new(j, "missing", tool_json_number(q->missing));
-    json_object_set_new(j, "clipped", tool_json_number(q->clipped));
-    json_object_set_new(j, "saturated", tool_json_number(q->saturated));
-    json_object_set_new(j, "einthoven_mv", tool_json_number(q->einthoven_mv));
-    json_object_set_new(j, "seconds", tool_json_number(q->seconds));
+    json_object_set_new(j, "missing", ecg_json_number(q->missing));
+    json_object_set_new(j, "clipped", ecg_json_number(q->clipped));
+    json_object_set_new(j, "saturated", ecg_json_number(q->saturated));
+    json_object_set_new(j, "einthoven_mv", ecg_json_number(q->einthoven_mv));
+    json_object_set_new(j, "seconds", ecg_json_number(q->seconds));
     json_object_set_new(j, "note", tool_json_text(q->note));
     return j;
 }

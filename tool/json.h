@@ -3,11 +3,9 @@
 #ifndef ECG_TOOL_JSON_H
 #define ECG_TOOL_JSON_H
 
-#include <jansson.h>
-
+#include "base/json.h"
 #include "ecgraft.h"
 
-json_t *tool_json_number(double x);                  /* null where it is not finite */
 json_t *tool_json_text(const char *s);               /* a path may hold any bytes, JSON holds UTF-8: others become '?' */
 json_t *tool_json_quality(const ecg_quality *q);
 json_t *tool_json_answer(const char *schema);        /* {schema, statement} */

@@ -60,7 +60,7 @@ static void set(json_t *j, const char *key, json_t *value)
 
 static void set_number(json_t *j, const char *key, double x)
 {
-    set(j, key, tool_json_number(x));
+    set(j, key, ecg_json_number(x));
 }
 
 static json_t *pair(double lo, double hi)

@@ -6,10 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static json_t *number(double x)
-{
-    return isfinite(x) ? json_real(x) : json_null();
-}
+#include "base/json.h"
 
 /* Names come from anybody's file and may hold any bytes; JSON holds UTF-8: others become '?'. */
 static json_t *text(const char *s)
@@ -32,19 +29,22 @@ static json_t *count(int64_t x)
 
 static json_t *interval(const ecg_interval *x)
 {
-    return json_pack("{s:o, s:o, s:o, s:I}", "point", number(x->point), "low", number(x->lo), "high", number(x->hi), "undefined", (json_int_t)x->undefined);
+    return json_pack("{s:o, s:o, s:o, s:I}", "point", ecg_json_number(x->point), "low", ecg_json_number(x->lo), "high", ecg_json_number(x->hi), "undefined",
+                     (json_int_t)x->undefined);
 }
 
 static json_t *difference(const ecg_difference *x)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:I}", "point", number(x->point), "low", number(x->lo), "high", number(x->hi), "above_zero", number(x->above),
+    return json_pack("{s:o, s:o, s:o, s:o, s:I}", "point", ecg_json_number(x->point), "low", ecg_json_number(x->lo), "high", ecg_json_number(x->hi),
+                     "above_zero", ecg_json_number(x->above),
                      "undefined", (json_int_t)x->undefined);
 }
 
 /* patients: that rows belong to patients is known */
 static json_t *scope(const ecg_assess_scope *s, bool patients)
 {
-    return json_pack("{s:I, s:o, s:i, s:o, s:o, s:o, s:o, s:o}", "records", (json_int_t)s->records, "patients", patients ? json_integer(s->patients) : json_null(), "defined", s->defined,
+    return json_pack("{s:I, s:o, s:i, s:o, s:o, s:o, s:o, s:o}", "records", (json_int_t)s->records, "patients",
+                     patients ? json_integer(s->patients) : json_null(), "defined", s->defined,
                      "macro_auroc", interval(&s->auroc.macro), "macro_auroc_undefined_as_half", interval(&s->auroc.macro_half), "micro_auroc",
                      interval(&s->auroc.micro), "macro_auprc", interval(&s->precision.macro), "micro_auprc", interval(&s->precision.micro));
 }
@@ -62,8 +62,8 @@ static json_t *reliability(const ecg_reliability r[ECG_BINNINGS])
         json_t *list = json_array();
         for (int i = 0; i < ecg_bins(b); i++) {
             const ecg_bin *x = &r[b].bin[i];
-            json_array_append_new(list, json_pack("{s:I, s:o, s:o}", "count", (json_int_t)x->count, "predicted", number(x->predicted), "observed",
-                                                  number(x->observed)));
+            json_array_append_new(list, json_pack("{s:I, s:o, s:o}", "count", (json_int_t)x->count, "predicted", ecg_json_number(x->predicted), "observed",
+                                                  ecg_json_number(x->observed)));
         }
         json_object_set_new(all, ecg_bins_name(b), list);
     }
@@ -72,36 +72,37 @@ static json_t *reliability(const ecg_reliability r[ECG_BINNINGS])
 
 static json_t *calibration(const ecg_calibration *c, bool fitted)
 {
-    json_t *j = json_pack("{s:o, s:o}", "brier", number(c->brier), "brier_skill", number(c->brier_skill)), *ece = json_object();
+    json_t *j = json_pack("{s:o, s:o}", "brier", ecg_json_number(c->brier), "brier_skill", ecg_json_number(c->brier_skill)), *ece = json_object();
     for (int b = 0; b < ECG_BINNINGS; b++)
-        json_object_set_new(ece, ecg_bins_name(b), number(c->ece[b]));
+        json_object_set_new(ece, ecg_bins_name(b), ecg_json_number(c->ece[b]));
     json_object_set_new(j, "ece", ece);
     if (!fitted)
         return j;
-    json_object_set_new(j, "slope", number(c->slope));
-    json_object_set_new(j, "intercept", number(c->intercept));
-    json_object_set_new(j, "in_the_large", number(c->offset));
+    json_object_set_new(j, "slope", ecg_json_number(c->slope));
+    json_object_set_new(j, "intercept", ecg_json_number(c->intercept));
+    json_object_set_new(j, "in_the_large", ecg_json_number(c->offset));
     json_object_set_new(j, "fit", json_string(ecg_fit_text(c->fit)));
-    json_object_set_new(j, "mean_predicted", number(c->mean_predicted));
-    json_object_set_new(j, "prevalence", number(c->prevalence));
+    json_object_set_new(j, "mean_predicted", ecg_json_number(c->mean_predicted));
+    json_object_set_new(j, "prevalence", ecg_json_number(c->prevalence));
     return j;
 }
 
 static json_t *operating(const ecg_operating *o, bool whole)
 {
-    json_t *j = json_pack("{s:o, s:o, s:o, s:o, s:o}", "sensitivity", number(o->sensitivity), "specificity", number(o->specificity), "ppv", number(o->ppv), "npv",
-                          number(o->npv), "f1", number(o->f1));
+    json_t *j = json_pack("{s:o, s:o, s:o, s:o, s:o}", "sensitivity", ecg_json_number(o->sensitivity), "specificity", ecg_json_number(o->specificity), "ppv",
+                          ecg_json_number(o->ppv), "npv",
+                          ecg_json_number(o->npv), "f1", ecg_json_number(o->f1));
     if (whole) /* a threshold that nothing reaches has no number in JSON */
-        json_object_set_new(j, "threshold", isinf(o->threshold) ? json_string("none called") : number(o->threshold));
+        json_object_set_new(j, "threshold", isinf(o->threshold) ? json_string("none called") : ecg_json_number(o->threshold));
     return j;
 }
 
 /* Means over labels, or one label's own. */
 static json_t *operating_points(const ecg_assessment *a, const double sensitivity[2], const double specificity[2], const ecg_operating o[ECG_RULES], bool whole)
 {
-    json_t *j = json_pack("{s:o, s:o, s:o, s:o}", "sensitivity_at_specificity_90", number(sensitivity[0]), "sensitivity_at_specificity_95",
-                          number(sensitivity[1]), "specificity_at_sensitivity_90", number(specificity[0]), "specificity_at_sensitivity_95",
-                          number(specificity[1]));
+    json_t *j = json_pack("{s:o, s:o, s:o, s:o}", "sensitivity_at_specificity_90", ecg_json_number(sensitivity[0]), "sensitivity_at_specificity_95",
+                          ecg_json_number(sensitivity[1]), "specificity_at_sensitivity_90", ecg_json_number(specificity[0]), "specificity_at_sensitivity_95",
+                          ecg_json_number(specificity[1]));
     if (a->task->validation) {
         json_t *rules = json_object();
         for (int r = 0; r < ECG_RULES; r++)
@@ -115,8 +116,8 @@ static json_t *decisions(const ecg_decision d[ECG_DECISIONS])
 {
     json_t *list = json_array();
     for (int i = 0; i < ECG_DECISIONS; i++)
-        json_array_append_new(list, json_pack("{s:f, s:o, s:o, s:o}", "threshold", d[i].threshold, "net_benefit", number(d[i].net_benefit), "treat_all",
-                                              number(d[i].treat_all), "called", number(d[i].called)));
+        json_array_append_new(list, json_pack("{s:f, s:o, s:o, s:o}", "threshold", d[i].threshold, "net_benefit", ecg_json_number(d[i].net_benefit), "treat_all",
+                                              ecg_json_number(d[i].treat_all), "called", ecg_json_number(d[i].called)));
     return list;
 }
 
@@ -145,14 +146,16 @@ static json_t *subgroups(const ecg_assessment *a)
         const ecg_assess_group *g = &a->task->group[s->group];
         json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o, s:o, s:i, s:o, s:o}", "group", text(g->name), "bands", text(g->bands), "level",
                                               text(s->level < 0 ? "unknown" : g->level[s->level]), "records", count(s->records), "patients", count(s->patients),
-                                              "labels", s->labels, "macro_auroc", interval(&s->auroc.macro), "everyone_on_these_labels", number(s->everyone)));
+                                              "labels", s->labels, "macro_auroc", interval(&s->auroc.macro), "everyone_on_these_labels",
+                                              ecg_json_number(s->everyone)));
     }
     return list;
 }
 
 static json_t *validation(const ecg_assess_task *t)
 {
-    return t->validation ? json_pack("{s:o, s:I}", "rows", text(t->validation_text ? t->validation_text : ""), "records", (json_int_t)t->validation->n) : json_null();
+    return t->validation ? json_pack("{s:o, s:I}", "rows", text(t->validation_text ? t->validation_text : ""), "records",
+                                     (json_int_t)t->validation->n) : json_null();
 }
 
 json_t *ecg_assess_json(const ecg_assessment *a)

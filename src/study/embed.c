@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "study/train.h"
+
 enum { CHUNK = 64 }; /* crops that run together */
 
 typedef struct {
@@ -92,18 +94,13 @@ ecg_status ecg_untrained(ecg_model *out, const ecg_cohort *c, const ecg_config *
     m.contract.crop = (int)config->encoder.length;
     m.synthetic = c->synthetic;
     snprintf(m.preset, sizeof m.preset, "%s", config->preset);
-    m.shape = (ecg_encoder_config){.leads = c->contract.leads, .width = (int)config->encoder.width, .blocks = (int)config->encoder.blocks,
-                                    .state = (int)config->encoder.state, .length = (int)config->encoder.length,
-                                    .bidirectional = config->encoder.bidirectional, .dropout = (float)config->encoder.dropout};
+    m.shape = ecg_train_encoder(config, c->contract.leads);
     if ((st = ecg_model_build(&m, false, err)))
         return st;
-    ecg_params_init(&m.table, (uint64_t)config->train.seed);
-    ecg_encoder_init(m.encoder, &m.table, (uint64_t)config->train.seed);
-    if ((st = ecg_encoder_prepare(m.encoder, &m.table, err))) {
+    if ((st = ecg_train_begin(&m, (uint64_t)config->train.seed, exec, err))) {
         ecg_model_clear(&m);
         return st;
     }
-    ecg_encoder_refresh(m.encoder, &m.table, exec);
     *out = m;
     return ECG_OK;
 }

@@ -336,8 +336,7 @@ static ecg_status prepare(stage2 *s, char identity[640], ecg_err *err)
 static ecg_status run(stage2 *s, ecg_err *err)
 {
     const ecg_study *study = s->study;
-    char identity[640], result[1024], more[512];
-    ecg_train_state state = {0};
+    char identity[640], more[512];
     ecg_status st = prepare(s, identity, err);
     if (st)
         return st;
@@ -347,17 +346,8 @@ static ecg_status run(stage2 *s, ecg_err *err)
     if ((st = ecg_run_open(&s->run, study->folder, study->resume, study->force, &facts, err)))
         return st;
     announce(s);
-    st = ecg_train(&state, &s->loop, err);
-    if (st && st != ECG_EINTR)
-        return st;
-    char best[32] = "null";
-    if (isfinite(state.best) && state.best_epoch)
-        snprintf(best, sizeof best, "%.9g", state.best);
     extras(more, s);
-    snprintf(result, sizeof result, "{\"epochs\": %" PRId64 ", \"steps\": %" PRId64 ", \"best_epoch\": %" PRId64 ", \"validation_auroc\": %s%s}", state.epoch,
-             state.step, state.best_epoch, best, more);
-    const ecg_status closed = ecg_run_close(&s->run, st ? "interrupted" : "done", result, st ? NULL : err);
-    return st ? st : closed;
+    return ecg_train(&s->loop, more, err);
 }
 
 static void clear(stage2 *s)

@@ -5,36 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "study/embed.h"
 #include "study/finetune_parts.h"
 #include "study/score.h"
 
 /* ---- the source --------------------------------------------------------------------------------------------------------- */
-
-static ecg_status start_encoder(ecg_model *m, const ecg_exec *exec, ecg_err *err)
-{
-    const ecg_status st = ecg_encoder_prepare(m->encoder, &m->table, err);
-    if (!st)
-        ecg_encoder_refresh(m->encoder, &m->table, exec);
-    return st;
-}
-
-/* The encoder that stage 1 would have begun with: the same rows of the table, the same draws. */
-static ecg_status random_source(stage2 *s, ecg_err *err)
-{
-    const ecg_study *study = s->study;
-    const uint64_t seed = (uint64_t)study->config->train.seed;
-    ecg_model *m = &s->source;
-    ecg_status st = ecg_contract_copy(&m->contract, &study->cohort->contract, err);
-    if (st)
-        return st;
-    m->shape = ecg_train_encoder(study->config, m->contract.leads);
-    m->contract.crop = m->shape.length;
-    if ((st = ecg_model_build(m, false, err)))
-        return st;
-    ecg_params_init(&m->table, seed);
-    ecg_encoder_init(m->encoder, &m->table, seed);
-    return start_encoder(m, study->exec, err);
-}
 
 ecg_status ecg_finetune_source(stage2 *s, ecg_err *err)
 {
@@ -45,7 +20,7 @@ ecg_status ecg_finetune_source(stage2 *s, ecg_err *err)
         return ecg_fail(err, ECG_EARG, "a random encoder takes the place of --from, and both are asked for");
     if (!study->from) {
         const ecg_status st = ecg_config_check(study->config, err);
-        return st || s->scratch ? st : random_source(s, err);
+        return st || s->scratch ? st : ecg_untrained(&s->source, study->cohort, study->config, study->exec, err);
     }
     ecg_status st = ecg_model_path(path, sizeof path, study->from, err);
     if (st || (st = ecg_sha256_file(s->from_hash, path, err)) || (st = ecg_model_load(&s->source, path, false, false, err)))
@@ -224,7 +199,7 @@ ecg_status ecg_finetune_build(stage2 *s, ecg_err *err)
         copy_values(&m->table, &s->source.table, "ecg.");
     if (s->shared)
         copy_values(&m->table, &s->source.table, ECG_HEAD_DIAGNOSES);
-    if ((st = start_encoder(m, s->study->exec, err)))
+    if ((st = ecg_train_encoder_ready(m, s->study->exec, err)))
         return st;
     freeze(s);
     ecg_labels_prevalence(s->head->prevalence, s->label, s->K, &s->seen);

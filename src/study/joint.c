@@ -341,13 +341,8 @@ static ecg_status build(joint *s, ecg_err *err)
 {
     ecg_model *m = &s->model;
     ecg_status st = describe(s, err);
-    if (st || (st = ecg_model_build(m, true, err)))
+    if (st || (st = ecg_model_build(m, true, err)) || (st = ecg_train_begin(m, s->loop.seed, s->study->exec, err)))
         return st;
-    ecg_params_init(&m->table, s->loop.seed);
-    ecg_encoder_init(m->encoder, &m->table, s->loop.seed);
-    if ((st = ecg_encoder_prepare(m->encoder, &m->table, err)))
-        return st;
-    ecg_encoder_refresh(m->encoder, &m->table, s->study->exec);
     for (int i = 0; i < HEADS; i++)
         if (s->head[i].head)
             ecg_labels_prevalence(s->head[i].head->prevalence, s->head[i].label, s->head[i].K, &s->head[i].seen);
@@ -455,8 +450,7 @@ static void announce(const joint *s)
 static ecg_status run(joint *s, ecg_err *err)
 {
     const ecg_study *study = s->study;
-    char identity[640], result[1024], more[512], best[32] = "null";
-    ecg_train_state state = {0};
+    char identity[640], more[512];
     ecg_status st = prepare(s, identity, err);
     if (st)
         return st;
@@ -465,16 +459,8 @@ static ecg_status run(joint *s, ecg_err *err)
     if ((st = ecg_run_open(&s->run, study->folder, study->resume, study->force, &facts, err)))
         return st;
     announce(s);
-    st = ecg_train(&state, &s->loop, err);
-    if (st && st != ECG_EINTR)
-        return st;
-    if (isfinite(state.best) && state.best_epoch)
-        snprintf(best, sizeof best, "%.9g", state.best);
     extras(more, s);
-    snprintf(result, sizeof result, "{\"epochs\": %" PRId64 ", \"steps\": %" PRId64 ", \"best_epoch\": %" PRId64 ", \"validation_auroc\": %s%s}", state.epoch,
-             state.step, state.best_epoch, best, more);
-    const ecg_status closed = ecg_run_close(&s->run, st ? "interrupted" : "done", result, st ? NULL : err);
-    return st ? st : closed;
+    return ecg_train(&s->loop, more, err);
 }
 
 static void clear_head(headed *t)

@@ -120,12 +120,7 @@ static ecg_status build(stage1 *s, ecg_err *err)
     ecg_status st = describe(s, err);
     if (st || (st = ecg_model_build(m, true, err)))
         return st;
-    ecg_params_init(&m->table, s->loop.seed);
-    ecg_encoder_init(m->encoder, &m->table, s->loop.seed);
-    if ((st = ecg_encoder_prepare(m->encoder, &m->table, err)))
-        return st;
-    ecg_encoder_refresh(m->encoder, &m->table, s->study->exec);
-    return ECG_OK;
+    return ecg_train_begin(m, s->loop.seed, s->study->exec, err);
 }
 
 static ecg_status buffers(stage1 *s, ecg_err *err)
@@ -161,8 +156,7 @@ static ecg_status run(stage1 *s, ecg_err *err)
 {
     const ecg_study *study = s->study;
     const ecg_config *c = study->config;
-    char identity[512], result[512], more[128];
-    ecg_train_state state = {0};
+    char identity[512], more[128];
     snprintf(identity, sizeof identity, "pretrain cohort %.64s roles %s", study->cohort->hash, s->roles);
     s->loop = (ecg_training){.stage = "pretrain", .measure = "validation_loss", .model = &s->model, .loader = &s->loader,
                               .rows = &s->loader.role[ECG_TRAIN], .exec = study->exec, .watch = study->watch, .run = &s->run, .config = &c->train,
@@ -189,17 +183,8 @@ static ecg_status run(stage1 *s, ecg_err *err)
             study->exec->k->name);
     if (c->train.shuffle_pairs)
         ecg_say(study->watch, "control: every ECG stands beside the table of another patient");
-    st = ecg_train(&state, &s->loop, err);
-    if (st && st != ECG_EINTR)
-        return st;
-    char best[32] = "null";
-    if (isfinite(state.best) && state.best_epoch)
-        snprintf(best, sizeof best, "%.9g", state.best);
     ecg_align_extras(more, sizeof more, c);
-    snprintf(result, sizeof result, "{\"epochs\": %" PRId64 ", \"steps\": %" PRId64 ", \"best_epoch\": %" PRId64 ", \"validation_loss\": %s%s}", state.epoch,
-             state.step, state.best_epoch, best, more);
-    const ecg_status closed = ecg_run_close(&s->run, st ? "interrupted" : "done", result, st ? NULL : err);
-    return st ? st : closed;
+    return ecg_train(&s->loop, more, err);
 }
 
 ecg_status ecg_pretrain(const ecg_study *study, ecg_err *err)

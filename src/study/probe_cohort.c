@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/csv.h"
+#include "base/json.h"
 #include "base/npy.h"
 #include "study/embed.h"
 #include "study/evaluate.h"
@@ -129,14 +130,9 @@ ecg_status ecg_embed_cohort(const char *path, const ecg_probe_task *t, ecg_err *
 
 /* ---- tabular values ----------------------------------------------------------------------------------------------------- */
 
-static json_t *number(double x)
-{
-    return isfinite(x) ? json_real(x) : json_null();
-}
-
 static json_t *mean_json(const ecg_probe_mean *m)
 {
-    return json_pack("{s:i, s:o, s:o}", "columns", m->columns, "r2_validation", number(m->r2_validation), "r2_test", number(m->r2_test));
+    return json_pack("{s:i, s:o, s:o}", "columns", m->columns, "r2_validation", ecg_json_number(m->r2_validation), "r2_test", ecg_json_number(m->r2_test));
 }
 
 static ecg_status probe_columns(json_t *out, const pair *p, const ecg_probe *x, const ecg_probe_task *t, ecg_err *err)
@@ -154,8 +150,8 @@ static ecg_status probe_columns(json_t *out, const pair *p, const ecg_probe *x, 
     for (int i = 0; i < table.all.columns; i++) {
         const ecg_probe_column *c = &table.column[i];
         json_array_append_new(list, json_pack("{s:s, s:s, s:I, s:f, s:o, s:o}", "column", k->column[c->column].name, "group", k->column[c->column].group,
-                                              "training", (json_int_t)c->training, "penalty", c->penalty, "r2_validation", number(c->r2_validation),
-                                              "r2_test", number(c->r2_test)));
+                                              "training", (json_int_t)c->training, "penalty", c->penalty, "r2_validation", ecg_json_number(c->r2_validation),
+                                              "r2_test", ecg_json_number(c->r2_test)));
     }
     json_object_set_new(j, "routine", mean_json(&table.routine));
     json_object_set_new(j, "lab", mean_json(&table.lab));
@@ -218,7 +214,7 @@ static ecg_status few_json(json_t **out, const label_probe *l, int64_t patients,
     }
     const double mean = n ? sum / n : NAN, variance = n > 1 ? (squares - n * mean * mean) / (n - 1) : NAN;
     *out = json_pack("{s:I, s:i, s:f, s:f, s:o, s:o}", "patients", (json_int_t)patients, "draws", l->t->draws, "records", records, "defined", defined, "auroc",
-                     number(mean), "spread", number(variance > 0 ? sqrt(variance) : variance));
+                     ecg_json_number(mean), "spread", ecg_json_number(variance > 0 ? sqrt(variance) : variance));
     return ECG_OK;
 }
 
@@ -235,7 +231,8 @@ static ecg_status set_json(json_t **out, const label_probe *l, ecg_err *err)
         return st;
     }
     *out = json_pack("{s:s, s:i, s:i, s:I, s:o, s:o, s:o, s:o}", "set", l->table->set, "labels", l->table->n, "defined", all.defined, "training",
-                     (json_int_t)all.training, "auroc", number(all.macro.point), "lo", number(all.macro.lo), "hi", number(all.macro.hi), "few", few);
+                     (json_int_t)all.training, "auroc", ecg_json_number(all.macro.point), "lo", ecg_json_number(all.macro.lo), "hi",
+                     ecg_json_number(all.macro.hi), "few", few);
     return ECG_OK;
 }
 

@@ -139,41 +139,6 @@ ecg_status ecg_run_inherit(ecg_config *c, bool *found, const char *path, ecg_err
 
 /* ---- run.json ----------------------------------------------------------------------------------------------------------- */
 
-ecg_status ecg_json_save(const json_t *j, const char *path, ecg_err *err)
-{
-    char *text = j ? json_dumps(j, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
-    if (!text)
-        return ecg_fail(err, ECG_ENOMEM, "out of memory");
-    const size_t n = strlen(text);
-    text[n] = '\n'; /* the place of the final 0 */
-    const ecg_status st = ecg_file_write_whole(path, text, n + 1, err);
-    free(text);
-    return st;
-}
-
-ecg_status ecg_json_load(json_t **out, const char *path, ecg_err *err)
-{
-    ecg_bytes b;
-    json_error_t why;
-    const ecg_status st = ecg_file_read(&b, path, err);
-    if (st)
-        return st;
-    *out = json_loadb((const char *)b.at, b.len, JSON_REJECT_DUPLICATES, &why);
-    ecg_bytes_free(&b);
-    if (!*out || !json_is_object(*out)) {
-        json_decref(*out);
-        *out = NULL;
-        return ecg_fail_at(err, ECG_EDATA, path, why.line, why.column, "not a JSON object: %.100s", why.text);
-    }
-    return ECG_OK;
-}
-
-json_t *ecg_json_text(const char *s)
-{
-    json_t *t = s ? json_string(s) : NULL;
-    return t ? t : json_null();
-}
-
 static json_t *describe(const ecg_run_facts *f)
 {
     char cpu[128], absolute[4096], hash[65];

@@ -4,8 +4,7 @@
 #ifndef ECG_STUDY_RUNLOG_H
 #define ECG_STUDY_RUNLOG_H
 
-#include <jansson.h>
-
+#include "base/json.h"
 #include "cohort/store.h"
 #include "model/bundle.h"
 #include "study/config.h"
@@ -62,10 +61,5 @@ bool ecg_record_roles(ecg_roles *out, const char *record, const ecg_cohort *coho
 double ecg_clock(void); /* monotonic seconds */
 void ecg_utc_now(char out[32]); /* "2026-11-21T14:00:00Z" */
 void ecg_cpu_name(char out[128]);
-
-/* Objects as files: indented, numbers with nine digits; whole or not at all. */
-ecg_status ecg_json_save(const json_t *j, const char *path, ecg_err *err);
-ecg_status ecg_json_load(json_t **out, const char *path, ecg_err *err);
-json_t *ecg_json_text(const char *s); /* null where there is none, or wrong UTF-8 (a path may hold any byte) */
 
 #endif

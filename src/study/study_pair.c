@@ -115,10 +115,10 @@ static ecg_status resample(json_t *into, const study *s, const pair_rows *r, ecg
     for (int k = 0; k < r->K; k++)
         labels += isfinite(b.paired.label[k].point);
     const ecg_difference *d = &b.paired.macro;
-    json_object_set_new(into, "difference", ecg_book_number(d->point));
-    json_object_set_new(into, "lo", ecg_book_number(d->lo));
-    json_object_set_new(into, "hi", ecg_book_number(d->hi));
-    json_object_set_new(into, "above", ecg_book_number(d->above));
+    json_object_set_new(into, "difference", ecg_json_number(d->point));
+    json_object_set_new(into, "lo", ecg_json_number(d->lo));
+    json_object_set_new(into, "hi", ecg_json_number(d->hi));
+    json_object_set_new(into, "above", ecg_json_number(d->above));
     json_object_set_new(into, "labels", json_integer(labels));
     ecg_boot_clear(&b);
     return ECG_OK;

@@ -6,6 +6,7 @@
 
 #include <jansson.h>
 
+#include "base/json.h"
 #include "study/study_plan.h"
 
 /* A cohort with one seed. */
@@ -87,7 +88,6 @@ typedef struct { double value, lo, hi, spread; const char *interval; } study_mea
 /* Over units: seeds of a cohort first, then cohorts (docs/study_results.md, "interval"). figure (units), value NAN where a unit has none. */
 study_mean ecg_book_mean(const study *s, const study_figure *figure);
 study_figure ecg_book_figure(const json_t *j, const char *value, const char *lo, const char *hi); /* members of an object; j may be NULL */
-json_t *ecg_book_number(double x); /* null where it is none */
 bool ecg_book_row_wanted(const study *s, int row);
 /* The state of something over units, from that of its stage in each; why: the first reason. */
 ecg_stage_state ecg_book_over_units(const study *s, const char *stage, bool wanted, const char **why);

@@ -6,11 +6,6 @@
 
 #include "study/study_parts.h"
 
-json_t *ecg_book_number(double x)
-{
-    return isfinite(x) ? json_real(x) : json_null();
-}
-
 static double number(const json_t *j, const char *key)
 {
     const json_t *v = json_object_get(j, key);
@@ -81,7 +76,7 @@ study_mean ecg_book_mean(const study *s, const study_figure *figure)
 
 static json_t *mean_json(const study_mean *m, const char *value)
 {
-    return json_pack("{s:o, s:o, s:o}", value, ecg_book_number(m->value), "lo", ecg_book_number(m->lo), "hi", ecg_book_number(m->hi));
+    return json_pack("{s:o, s:o, s:o}", value, ecg_json_number(m->value), "lo", ecg_json_number(m->lo), "hi", ecg_json_number(m->hi));
 }
 
 static json_t *interval_name(const study_mean *m)
@@ -216,11 +211,11 @@ static json_t *row_json(const study *s, int row, const ecg_row_info *r, study_fi
         total += seconds;
     }
     const study_mean m = over_units(s, r->stage, NULL, "auroc", room);
-    json_object_set_new(j, "auroc", ecg_book_number(m.value));
-    json_object_set_new(j, "lo", ecg_book_number(m.lo));
-    json_object_set_new(j, "hi", ecg_book_number(m.hi));
+    json_object_set_new(j, "auroc", ecg_json_number(m.value));
+    json_object_set_new(j, "lo", ecg_json_number(m.lo));
+    json_object_set_new(j, "hi", ecg_json_number(m.hi));
     json_object_set_new(j, "interval", interval_name(&m));
-    json_object_set_new(j, "spread", ecg_book_number(m.spread));
+    json_object_set_new(j, "spread", ecg_json_number(m.spread));
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         const study_mean x = over_units(s, r->stage, parts[i].object, parts[i].value, room);
         json_object_set_new(j, parts[i].object, mean_json(&x, parts[i].value));
@@ -266,12 +261,12 @@ int ecg_book_difference(json_t *j, const study *s, const char *a, const char *b,
         n++;
     }
     const study_mean m = ecg_book_mean(s, room);
-    json_object_set_new(j, "difference", ecg_book_number(m.value));
-    json_object_set_new(j, "lo", ecg_book_number(m.lo));
-    json_object_set_new(j, "hi", ecg_book_number(m.hi));
+    json_object_set_new(j, "difference", ecg_json_number(m.value));
+    json_object_set_new(j, "lo", ecg_json_number(m.lo));
+    json_object_set_new(j, "hi", ecg_json_number(m.hi));
     json_object_set_new(j, "interval", interval_name(&m));
-    json_object_set_new(j, "spread", ecg_book_number(m.spread));
-    json_object_set_new(j, "above", ecg_book_number(n ? above / n : NAN));
+    json_object_set_new(j, "spread", ecg_json_number(m.spread));
+    json_object_set_new(j, "above", ecg_json_number(n ? above / n : NAN));
     json_object_set_new(j, "units", units);
     return n;
 }

@@ -111,7 +111,7 @@ static json_t *group_json(const study *s, const char *stage, const char *group, 
 {
     const double columns = probe_mean(s, stage, group, "columns", room, NULL);
     return json_pack("{s:I, s:o}", "columns", (json_int_t)(isfinite(columns) ? round(columns) : 0), "r2_test",
-                     ecg_book_number(probe_mean(s, stage, group, "r2_test", room, NULL)));
+                     ecg_json_number(probe_mean(s, stage, group, "r2_test", room, NULL)));
 }
 
 static json_t *probe_units(const study *s, const char *stage)
@@ -143,9 +143,9 @@ json_t *ecg_book_forgetting_json(const study *s)
         const ecg_stage_state state = ecg_book_over_units(s, id, false, &why);
         json_t *j = json_pack("{s:s, s:s}", "stage", probed[i].name, "title", probed[i].title);
         ecg_book_set_state(j, state == ECG_STATE_DONE && !isfinite(test) ? ECG_STATE_LEFT_OUT : state, isfinite(test) || why ? why : "no column to probe for");
-        json_object_set_new(j, "r2_test", ecg_book_number(test));
-        json_object_set_new(j, "r2_validation", ecg_book_number(probe_mean(s, id, NULL, "r2_validation", room, NULL)));
-        json_object_set_new(j, "spread", ecg_book_number(spread));
+        json_object_set_new(j, "r2_test", ecg_json_number(test));
+        json_object_set_new(j, "r2_validation", ecg_json_number(probe_mean(s, id, NULL, "r2_validation", room, NULL)));
+        json_object_set_new(j, "spread", ecg_json_number(spread));
         json_object_set_new(j, "columns", json_integer(isfinite(columns) ? (json_int_t)round(columns) : 0));
         json_object_set_new(j, "routine", group_json(s, id, "routine", room));
         json_object_set_new(j, "lab", group_json(s, id, "lab", room));
@@ -198,12 +198,12 @@ static json_t *ablation_json(const study *s, const ecg_plan_ablation *a, study_f
     for (int u = 0; u < s->units; u++)
         room[u] = ecg_book_figure(json_object_get(ecg_book_stage_entry(s, u, a->id), "figures"), "auroc", "lo", "hi");
     const study_mean m = ecg_book_mean(s, room);
-    json_object_set_new(j, "auroc", ecg_book_number(m.value));
-    json_object_set_new(j, "lo", ecg_book_number(m.lo));
-    json_object_set_new(j, "hi", ecg_book_number(m.hi));
+    json_object_set_new(j, "auroc", ecg_json_number(m.value));
+    json_object_set_new(j, "lo", ecg_json_number(m.lo));
+    json_object_set_new(j, "hi", ecg_json_number(m.hi));
     for (int u = 0; u < s->units; u++)
         room[u] = ecg_book_figure(json_object_get(ecg_book_stage_entry(s, u, a->id), "labs_figures"), "auroc", "lo", "hi");
-    json_object_set_new(j, "labs_auroc", ecg_book_number(ecg_book_mean(s, room).value));
+    json_object_set_new(j, "labs_auroc", ecg_json_number(ecg_book_mean(s, room).value));
     ecg_book_difference(d, s, a->id, "ours/diagnoses", room);
     json_object_set(j, "difference", json_object_get(d, "difference"));
     json_object_set(j, "difference_lo", json_object_get(d, "lo"));
@@ -211,7 +211,7 @@ static json_t *ablation_json(const study *s, const ecg_plan_ablation *a, study_f
     json_object_set(j, "interval", json_object_get(d, "interval"));
     json_object_set(j, "spread", json_object_get(d, "spread"));
     json_decref(d);
-    json_object_set_new(j, "r2_test", ecg_book_number(probe_mean(s, a->id, NULL, "r2_test", room, NULL)));
+    json_object_set_new(j, "r2_test", ecg_json_number(probe_mean(s, a->id, NULL, "r2_test", room, NULL)));
     const double took = chain_seconds(s, a->id), ours = chain_seconds(s, "ours/diagnoses");
     json_object_set_new(j, "seconds", took > 0 ? json_real(took) : json_null());
     json_object_set_new(j, "seconds_ours", ours > 0 ? json_real(ours) : json_null());

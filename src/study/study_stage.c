@@ -169,7 +169,7 @@ static ecg_status train(study *s, int unit, int stage, json_t *entry, bool afres
 
 static json_t *interval(const ecg_interval *x, const char *value)
 {
-    return json_pack("{s:o, s:o, s:o}", value, ecg_book_number(x->point), "lo", ecg_book_number(x->lo), "hi", ecg_book_number(x->hi));
+    return json_pack("{s:o, s:o, s:o}", value, ecg_json_number(x->point), "lo", ecg_json_number(x->lo), "hi", ecg_json_number(x->hi));
 }
 
 static json_t *figures(const ecg_head_result *r)
@@ -222,7 +222,7 @@ static ecg_status evaluate(study *s, int unit, int stage, json_t *entry, const c
 
 static json_t *group_json(const ecg_probe_mean *m)
 {
-    return json_pack("{s:i, s:o, s:o}", "columns", m->columns, "r2_test", ecg_book_number(m->r2_test), "r2_validation", ecg_book_number(m->r2_validation));
+    return json_pack("{s:i, s:o, s:o}", "columns", m->columns, "r2_test", ecg_json_number(m->r2_test), "r2_validation", ecg_json_number(m->r2_validation));
 }
 
 static ecg_status write_probe(const ecg_probe_table *p, const ecg_contract *k, const char *folder, ecg_err *err)

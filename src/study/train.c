@@ -20,6 +20,21 @@ ecg_encoder_config ecg_train_encoder(const ecg_config *c, int leads)
                                 .length = (int)c->encoder.length, .bidirectional = c->encoder.bidirectional, .dropout = (float)c->encoder.dropout};
 }
 
+ecg_status ecg_train_encoder_ready(ecg_model *m, const ecg_exec *exec, ecg_err *err)
+{
+    const ecg_status st = ecg_encoder_prepare(m->encoder, &m->table, err);
+    if (!st)
+        ecg_encoder_refresh(m->encoder, &m->table, exec);
+    return st;
+}
+
+ecg_status ecg_train_begin(ecg_model *m, uint64_t seed, const ecg_exec *exec, ecg_err *err)
+{
+    ecg_params_init(&m->table, seed);
+    ecg_encoder_init(m->encoder, &m->table, seed);
+    return ecg_train_encoder_ready(m, exec, err);
+}
+
 /* ---- checkpoint --------------------------------------------------------------------------------------------------------- */
 
 enum {POSITIONS = 5, SCORES = 2};
@@ -200,7 +215,7 @@ static ecg_status end_epoch(const ecg_training *t, ecg_train_state *s, course *c
     return ECG_OK;
 }
 
-ecg_status ecg_train(ecg_train_state *state, const ecg_training *t, ecg_err *err)
+static ecg_status to_the_end(ecg_train_state *state, const ecg_training *t, ecg_err *err)
 {
     ecg_train_state s = {0};
     course c = {.steps = t->rows->n / t->batch, .saved_at = ecg_clock()};
@@ -232,4 +247,19 @@ ecg_status ecg_train(ecg_train_state *state, const ecg_training *t, ecg_err *err
     free(c.order);
     *state = s;
     return st;
+}
+
+ecg_status ecg_train(const ecg_training *t, const char *more, ecg_err *err)
+{
+    char best[32] = "null", result[1024];
+    ecg_train_state state = {0};
+    const ecg_status st = to_the_end(&state, t, err);
+    if (st && st != ECG_EINTR)
+        return st;
+    if (isfinite(state.best) && state.best_epoch)
+        snprintf(best, sizeof best, "%.9g", state.best);
+    snprintf(result, sizeof result, "{\"epochs\": %" PRId64 ", \"steps\": %" PRId64 ", \"best_epoch\": %" PRId64 ", \"%s\": %s%s}", state.epoch, state.step,
+             state.best_epoch, t->measure, best, more);
+    const ecg_status closed = ecg_run_close(t->run, st ? "interrupted" : "done", result, st ? NULL : err);
+    return st ? st : closed;
 }

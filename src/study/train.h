@@ -65,11 +65,15 @@ typedef struct {
 
 /* The encoder that the settings describe. */
 ecg_encoder_config ecg_train_encoder(const ecg_config *c, int leads);
+/* The values a built model begins with, by seed; its encoder is ready to run afterwards. */
+ecg_status ecg_train_begin(ecg_model *m, uint64_t seed, const ecg_exec *exec, ecg_err *err);
+/* The encoder made ready from the values that are there. */
+ecg_status ecg_train_encoder_ready(ecg_model *m, const ecg_exec *exec, ecg_err *err);
 /* min(epochs asked, or what gives that many updates) */
 int64_t ecg_train_epochs(int64_t epochs, int64_t updates, int64_t rows, int64_t batch);
 
-/* Runs to the end, or from the checkpoint in the run folder. ECG_EINTR: stopped, saved. ECG_EDATA: the loss or a gradient is not finite; the
- * last checkpoint stays. */
-ecg_status ecg_train(ecg_train_state *state, const ecg_training *t, ecg_err *err);
+/* Runs to the end, or from the checkpoint in the run folder, and closes t->run with the result; more: what else to say there, ", \"key\": value" as
+ * often as needed, or "". ECG_EINTR: stopped, saved. ECG_EDATA: the loss or a gradient is not finite; the last checkpoint stays. */
+ecg_status ecg_train(const ecg_training *t, const char *more, ecg_err *err);
 
 #endif

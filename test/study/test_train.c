@@ -11,7 +11,7 @@
 #include "study/evaluate.h"
 #include "study/finetune.h"
 #include "study/pretrain.h"
-#include "tiny_cohort.h"
+#include "tiny_runs.h"
 
 static const tiny usual = {.patients = 96, .per_patient = 2, .samples = 200, .seed = 1};
 static const tiny bare = {.patients = 30, .per_patient = 1, .samples = 80, .no_columns = true, .seed = 2};
@@ -43,42 +43,18 @@ typedef struct {
     const char *cohort;
     int threads, stop_at; /* stop_at: the progress call that stops; 0: never */
     bool resume, force, labs, random_encoder;
-    char *said;           /* (2000) what was told, NULL: not wanted */
 } asked;
-
-typedef struct {
-    int calls, stop_at;
-    volatile sig_atomic_t stop;
-} stopper;
-
-static void count_progress(void *ctx, const char *what, double done, double total, const char *extra)
-{
-    (void)what, (void)done, (void)total, (void)extra;
-    stopper *s = ctx;
-    if (++s->calls == s->stop_at)
-        s->stop = 1;
-}
-
-static void assign_all(ecg_config *c, const char *more)
-{
-    char text[400], *save = NULL;
-    ecg_err err = {0};
-    snprintf(text, sizeof text, "%s", more ? more : "");
-    for (char *one = strtok_r(text, ";", &save); one; one = strtok_r(NULL, ";", &save))
-        if (ecg_config_assign(c, one, &err))
-            fail_msg("%s", err.msg);
-}
 
 static ecg_status stage(const asked *a, bool pretrain, ecg_err *err)
 {
     char run[256], from[256], teacher[256];
     ecg_cohort c;
     ecg_config config = settings();
-    stopper s = {.stop_at = a->stop_at};
-    const ecg_watch watch = {.ctx = &s, .progress = count_progress, .stop = &s.stop};
+    tiny_listener s = {.stop_at = a->stop_at};
+    const ecg_watch watch = {.ctx = &s, .progress = tiny_progress, .stop = &s.stop};
     ecg_exec exec = {.k = ecg_kernels_pick(NULL), .pool = ecg_pool_new(a->threads ? a->threads : 1)};
     tiny_open(&c, a->cohort ? a->cohort : "usual.cohort", a->on ? a->on : &usual);
-    assign_all(&config, a->more);
+    tiny_assign(&config, a->more);
     const ecg_study study = {.cohort = &c, .folder = tiny_path(run, a->run), .from = a->from ? tiny_path(from, a->from) : NULL, .set = a->set,
                              .teacher = a->teacher ? tiny_path(teacher, a->teacher) : NULL, .random_encoder = a->random_encoder, .config = &config, .resume = a->resume, .force = a->force, .exec = &exec, .watch = &watch};
     const ecg_status st = pretrain ? ecg_pretrain(&study, err) : ecg_finetune(&study, a->labs, err);
@@ -99,57 +75,6 @@ static void run_finetune(const asked *a)
     ecg_err err = {0};
     if (stage(a, false, &err))
         fail_msg("%s: %s", a->run, err.msg);
-}
-
-static void same_file(const char *run_a, const char *run_b, const char *name)
-{
-    char path[256], in_run[128];
-    ecg_bytes a, b;
-    snprintf(in_run, sizeof in_run, "%s/%s", run_a, name);
-    assert_int_equal(ecg_file_read(&a, tiny_path(path, in_run), NULL), ECG_OK);
-    snprintf(in_run, sizeof in_run, "%s/%s", run_b, name);
-    assert_int_equal(ecg_file_read(&b, tiny_path(path, in_run), NULL), ECG_OK);
-    if (a.len != b.len || memcmp(a.at, b.at, a.len))
-        fail_msg("%s of %s and %s differ", name, run_a, run_b);
-    ecg_bytes_free(&a);
-    ecg_bytes_free(&b);
-}
-
-static void same_weights(const char *run_a, const char *run_b)
-{
-    same_file(run_a, run_b, "model.safetensors");
-    same_file(run_a, run_b, "last.safetensors");
-}
-
-/* A number of line `line` (from 1; -1: the last) of metrics.jsonl. */
-static double metric(const char *run, int line, const char *key)
-{
-    char path[256], name[128], want[64], *at;
-    ecg_bytes b;
-    double x = NAN;
-    snprintf(name, sizeof name, "%s/metrics.jsonl", run);
-    assert_int_equal(ecg_file_read(&b, tiny_path(path, name), NULL), ECG_OK);
-    char *text = strndup((const char *)b.at, b.len);
-    int i = 0;
-    for (char *save = NULL, *l = strtok_r(text, "\n", &save); l; l = strtok_r(NULL, "\n", &save)) {
-        snprintf(want, sizeof want, "\"%s\": ", key);
-        if ((++i == line || line == -1) && (at = strstr(l, want)))
-            x = strtod(at + strlen(want), NULL);
-    }
-    free(text);
-    ecg_bytes_free(&b);
-    return x;
-}
-
-static ecg_tensors *open_run(const char *run)
-{
-    char path[256], name[128];
-    ecg_tensors *t;
-    ecg_err err = {0};
-    snprintf(name, sizeof name, "%s/model.safetensors", run);
-    if (ecg_tensors_open(&t, tiny_path(path, name), &err))
-        fail_msg("%s", err.msg);
-    return t;
 }
 
 static bool same_tensor(const ecg_tensors *a, const ecg_tensors *b, const char *name)
@@ -181,13 +106,13 @@ static void stages_learn(void **state)
 {
     (void)state;
     run_pretrain(&(asked){.run = "learn1", .more = "pretrain.epochs=30"});
-    assert_true(metric("learn1", -1, "loss") < 0.8 * metric("learn1", 1, "loss"));
-    assert_true(metric("learn1", -1, "validation_loss") < 0.9 * metric("learn1", 1, "validation_loss"));
+    assert_true(tiny_metric("learn1", -1, "loss") < 0.8 * tiny_metric("learn1", 1, "loss"));
+    assert_true(tiny_metric("learn1", -1, "validation_loss") < 0.9 * tiny_metric("learn1", 1, "validation_loss"));
     run_finetune(&(asked){.run = "learn2", .from = "learn1", .more = "finetune.epochs=40"});
-    assert_true(metric("learn2", -1, "loss") < 0.9 * metric("learn2", 1, "loss"));
-    assert_true(metric("learn2", -1, "validation_auroc") > 0.75);
+    assert_true(tiny_metric("learn2", -1, "loss") < 0.9 * tiny_metric("learn2", 1, "loss"));
+    assert_true(tiny_metric("learn2", -1, "validation_auroc") > 0.75);
     run_finetune(&(asked){.run = "learn3", .from = "learn2", .labs = true, .more = "labs.epochs=30"});
-    assert_true(metric("learn3", -1, "validation_auroc") > 0.75);
+    assert_true(tiny_metric("learn3", -1, "validation_auroc") > 0.75);
 }
 
 static void a_stopped_run_goes_on_bit_for_bit(void **state)
@@ -214,11 +139,11 @@ static void a_stopped_run_goes_on_bit_for_bit(void **state)
         a.stop_at = 0, a.resume = true, a.force = false, a.more = NULL;
         if (stage(&a, cases[i].pretrain, &err))
             fail_msg("%s: %s", cases[i].why, err.msg);
-        same_weights("part", cases[i].pretrain ? "whole1" : cases[i].labs ? "whole3" : "whole2");
-        assert_true(metric("part", -1, "epoch") == (cases[i].pretrain ? 5 : 6));
+        tiny_same_weights("part", cases[i].pretrain ? "whole1" : cases[i].labs ? "whole3" : "whole2");
+        assert_true(tiny_metric("part", -1, "epoch") == (cases[i].pretrain ? 5 : 6));
         if (stage(&a, cases[i].pretrain, &err)) /* once more: nothing is left to do */
             fail_msg("%s, complete: %s", cases[i].why, err.msg);
-        same_weights("part", cases[i].pretrain ? "whole1" : cases[i].labs ? "whole3" : "whole2");
+        tiny_same_weights("part", cases[i].pretrain ? "whole1" : cases[i].labs ? "whole3" : "whole2");
     }
 }
 
@@ -228,13 +153,13 @@ static void threads_and_memory_change_nothing(void **state)
     run_pretrain(&(asked){.run = "one1", .threads = 1});
     run_pretrain(&(asked){.run = "two1", .threads = 2});
     run_pretrain(&(asked){.run = "replay1", .threads = 3, .more = "train.memory_mb=0"});
-    same_weights("one1", "two1");
-    same_weights("one1", "replay1");
+    tiny_same_weights("one1", "two1");
+    tiny_same_weights("one1", "replay1");
     run_finetune(&(asked){.run = "one2", .from = "one1", .threads = 1});
     run_finetune(&(asked){.run = "two2", .from = "one1", .threads = 2});
     run_finetune(&(asked){.run = "replay2", .from = "one1", .threads = 2, .more = "train.memory_mb=0"});
-    same_weights("one2", "two2");
-    same_weights("one2", "replay2");
+    tiny_same_weights("one2", "two2");
+    tiny_same_weights("one2", "replay2");
 }
 
 static void another_seed_is_another_run(void **state)
@@ -243,7 +168,7 @@ static void another_seed_is_another_run(void **state)
     run_pretrain(&(asked){.run = "seed42", .more = "pretrain.epochs=1"});
     ecg_err err = {0};
     assert_int_equal(stage(&(asked){.run = "seed43", .more = "train.seed=43"}, true, &err), ECG_OK);
-    ecg_tensors *a = open_run("seed42"), *b = open_run("seed43");
+    ecg_tensors *a = tiny_tensors("seed42"), *b = tiny_tensors("seed43");
     assert_false(same_tensor(a, b, "ecg.s4_layers.0.output_linear.0.weight"));
     ecg_tensors_close(a);
     ecg_tensors_close(b);
@@ -254,7 +179,7 @@ static void frozen_parts_stay(void **state)
     (void)state;
     run_pretrain(&(asked){.run = "cold1"});
     run_finetune(&(asked){.run = "cold2", .from = "cold1", .more = "finetune.frozen_blocks=1"});
-    ecg_tensors *a = open_run("cold1"), *b = open_run("cold2");
+    ecg_tensors *a = tiny_tensors("cold1"), *b = tiny_tensors("cold2");
     assert_int_equal(same_tensors(a, b, "ecg.encoder."), 2);
     assert_true(same_tensors(a, b, "ecg.s4_layers.0.") >= 4);
     assert_int_equal(same_tensors(a, b, "ecg.norms.0."), 2);
@@ -264,7 +189,7 @@ static void frozen_parts_stay(void **state)
     ecg_tensors_close(b);
 
     run_finetune(&(asked){.run = "warm2", .from = "cold1"}); /* small: nothing is frozen */
-    b = open_run("warm2");
+    b = tiny_tensors("warm2");
     assert_false(same_tensor(a, b, "ecg.encoder.weight"));
     assert_false(same_tensor(a, b, "ecg.s4_layers.0.D"));
     ecg_tensors_close(a);
@@ -279,7 +204,7 @@ static void shared_labs_leave_encoder_and_diagnoses_alone(void **state)
     run_pretrain(&(asked){.run = "share1"});
     run_finetune(&(asked){.run = "share2", .from = "share1"});
     run_finetune(&(asked){.run = "share3", .from = "share2", .labs = true});
-    ecg_tensors *a = open_run("share2"), *b = open_run("share3");
+    ecg_tensors *a = tiny_tensors("share2"), *b = tiny_tensors("share3");
     assert_true(same_tensors(a, b, "ecg.") > 10);
     assert_true(same_tensors(a, b, "head_diagnoses.") > 6);
     assert_non_null(ecg_tensors_find(b, "head_labs.0.weight"));
@@ -301,7 +226,7 @@ static void shared_labs_leave_encoder_and_diagnoses_alone(void **state)
     ecg_model_clear(&m);
 
     run_finetune(&(asked){.run = "branch3", .from = "share1", .labs = true});
-    a = open_run("share1"), b = open_run("branch3");
+    a = tiny_tensors("share1"), b = tiny_tensors("branch3");
     assert_int_equal(same_tensors(a, b, "ecg.encoder."), 2);
     assert_true(same_tensors(a, b, "ecg.s4_layers.0.") >= 4); /* half of two blocks */
     assert_false(same_tensor(a, b, "ecg.s4_layers.1.D"));
@@ -318,7 +243,7 @@ static void from_random_weights(void **state)
     (void)state;
     run_finetune(&(asked){.run = "scratch", .more = "finetune.frozen_blocks=1"});
     run_finetune(&(asked){.run = "scratch_labs", .labs = true});
-    assert_true(metric("scratch", -1, "epoch") == 6);
+    assert_true(tiny_metric("scratch", -1, "epoch") == 6);
 }
 
 /* lr_scratch is the rate of an encoder that begins with random weights and of no other. */
@@ -334,7 +259,7 @@ static void a_rate_for_random_weights(void **state)
     ecg_tensors *t[5];
     static const char *const run[] = {"rate1", "rate2", "rate3", "rate5", "rate6"};
     for (int i = 0; i < 5; i++)
-        t[i] = open_run(run[i]);
+        t[i] = tiny_tensors(run[i]);
     assert_true(same_tensors(t[0], t[1], "ecg.") > 5);
     assert_false(same_tensor(t[0], t[2], "ecg.encoder.weight"));
     assert_true(same_tensors(t[3], t[4], "ecg.") > 5);
