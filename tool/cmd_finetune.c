@@ -17,6 +17,16 @@ static const option options[] = {
     {0},
 };
 
+static ecg_status finetune_diagnoses(const ecg_study *study, ecg_err *err)
+{
+    return ecg_finetune(study, false, err);
+}
+
+static ecg_status finetune_labs(const ecg_study *study, ecg_err *err)
+{
+    return ecg_finetune(study, true, err);
+}
+
 static int run(int argc, char **argv)
 {
     char text[2048];
@@ -24,9 +34,6 @@ static int run(int argc, char **argv)
     int n, code;
     ecg_config config;
     ecg_roles roles;
-    ecg_cohort cohort;
-    ecg_exec exec = {0};
-    ecg_err err = {0};
     settings_command(text, sizeof text, argc, argv);
     if ((code = opt_parse(&cmd_finetune, options, argc, argv, &n, 2, 2)) >= 0)
         return code;
@@ -42,20 +49,8 @@ static int run(int argc, char **argv)
     const int given = settings_roles(&roles, &cmd_finetune, o.roles, &code);
     if (given < 0)
         return code;
-    if (ecg_cohort_open(&cohort, argv[2], &err))
-        return tool_fail(&err);
-    if (cohort.synthetic)
-        tool_synthetic_note();
-    ecg_status st = tool_exec(&exec, &err);
-    if (!st) {
-        const ecg_study study = {.cohort = &cohort, .roles = given ? &roles : NULL, .folder = o.out, .from = from,
-                                  .random_encoder = random_encoder, .teacher = teacher, .set = set, .config = &config,
-                                  .resume = o.resume, .force = o.force, .command = text, .exec = &exec, .watch = tool_watch()};
-        st = ecg_finetune(&study, labs, &err);
-    }
-    tool_exec_done(&exec);
-    ecg_cohort_close(&cohort);
-    return st ? tool_fail(&err) : EXIT_DONE;
+    const ecg_study study = {.roles = given ? &roles : NULL, .config = &config, .command = text, .from = from, .random_encoder = random_encoder, .teacher = teacher, .set = set};
+    return settings_train(&o, study, argv[2], labs ? finetune_labs : finetune_diagnoses);
 }
 
 const command cmd_finetune = {

@@ -17,9 +17,6 @@ static int run(int argc, char **argv)
     int n, code;
     ecg_config config;
     ecg_roles roles;
-    ecg_cohort cohort;
-    ecg_exec exec = {0};
-    ecg_err err = {0};
     settings_command(text, sizeof text, argc, argv);
     if ((code = opt_parse(&cmd_joint, options, argc, argv, &n, 1, 1)) >= 0)
         return code;
@@ -30,19 +27,7 @@ static int run(int argc, char **argv)
     const int given = settings_roles(&roles, &cmd_joint, o.roles, &code);
     if (given < 0)
         return code;
-    if (ecg_cohort_open(&cohort, argv[1], &err))
-        return tool_fail(&err);
-    if (cohort.synthetic)
-        tool_synthetic_note();
-    ecg_status st = tool_exec(&exec, &err);
-    if (!st) {
-        const ecg_study study = {.cohort = &cohort, .roles = given ? &roles : NULL, .folder = o.out, .set = set, .config = &config, .resume = o.resume,
-                                  .force = o.force, .command = text, .exec = &exec, .watch = tool_watch()};
-        st = ecg_joint(&study, &err);
-    }
-    tool_exec_done(&exec);
-    ecg_cohort_close(&cohort);
-    return st ? tool_fail(&err) : EXIT_DONE;
+    return settings_train(&o, (ecg_study){.roles = given ? &roles : NULL, .config = &config, .command = text, .set = set}, argv[1], ecg_joint);
 }
 
 const command cmd_joint = {

@@ -72,3 +72,26 @@ void settings_command(char *out, size_t size, int argc, char **argv)
     for (int i = 0; i < argc && at < size; i++)
         at += (size_t)snprintf(out + at, size - at, " %s", argv[i]);
 }
+
+int settings_train(const run_options *o, ecg_study study, const char *cohort, ecg_status (*stage)(const ecg_study *study, ecg_err *err))
+{
+    ecg_cohort c;
+    ecg_exec exec = {0};
+    ecg_err err = {0};
+    if (ecg_cohort_open(&c, cohort, &err))
+        return tool_fail(&err);
+    if (c.synthetic)
+        tool_synthetic_note();
+    study.cohort = &c;
+    study.folder = o->out;
+    study.resume = o->resume;
+    study.force = o->force;
+    study.exec = &exec;
+    study.watch = tool_watch();
+    ecg_status st = tool_exec(&exec, &err);
+    if (!st)
+        st = stage(&study, &err);
+    tool_exec_done(&exec);
+    ecg_cohort_close(&c);
+    return st ? tool_fail(&err) : EXIT_DONE;
+}

@@ -31,6 +31,8 @@ int settings_resolve(ecg_config *out, const command *c, const run_options *o, co
 int settings_label_set(const char **set, const command *c, const run_options *o);
 /* 0: *roles unset as none were given; 1: set; -1: wrong, *code holds the exit code. */
 int settings_roles(ecg_roles *roles, const command *c, const char *text, int *code);
+/* What all training commands do in the end: opens the cohort, runs the stage on it, closes. study: what the command itself asks for (from, set, ...). */
+int settings_train(const run_options *o, ecg_study study, const char *cohort, ecg_status (*stage)(const ecg_study *study, ecg_err *err));
 /* "ecgraft pretrain ..." before opt_parse moves the arguments about. */
 void settings_command(char *out, size_t size, int argc, char **argv);
 
