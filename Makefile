@@ -27,7 +27,7 @@ LIBS := $(PKG_LIBS) -lm
 
 LIB_SRC := $(wildcard src/*/*.c)
 TOOL_SRC := $(wildcard tool/*.c)
-LIB_OBJ := $(LIB_SRC:%.c=$(B)/obj/%.o)
+LIB_OBJ := $(LIB_SRC:%.c=$(B)/obj/%.o) $(B)/obj/gen/page_assets.o
 TOOL_OBJ := $(TOOL_SRC:%.c=$(B)/obj/%.o)
 TEST_BIN := $(patsubst test/%.c,$(B)/test/%,$(wildcard test/*/test_*.c))
 GOLDEN_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard test/golden/*.c))
@@ -42,6 +42,15 @@ endif
 $(B)/obj/src/base/version.o: CFLAGS_ALL += -DECG_VERSION='"$(VERSION)"' -DECG_COMMIT='"$(COMMIT)"' -DECG_BUILD='"$(notdir $(CC)) $(OPT) $(SAN)"'
 
 $(B)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
+
+# the local web page lies in the program
+PAGE := $(sort $(wildcard src/report/page/*.html src/report/page/*.css src/report/page/*.js))
+$(B)/gen/page_assets.c: src/report/page/embed.sh src/report/page $(PAGE)
+	@mkdir -p $(@D)
+	sh $< $(PAGE) > $@.part && mv $@.part $@
+$(B)/obj/gen/page_assets.o: $(B)/gen/page_assets.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
 
