@@ -54,7 +54,7 @@ static json_t *coverage_json(const ecg_truth_coverage *c)
 
 static void print_json(const ecg_truth *t)
 {
-    json_t *j = tool_json_answer("ecgraft.explain-check/1"), *causes = json_array(), *named = json_object();
+    json_t *j = ecg_json_answer("ecgraft.explain-check/1"), *causes = json_array(), *named = json_object();
     json_object_set_new(j, "synthetic", json_boolean(t->synthetic));
     json_object_set_new(j, "records", json_integer(t->records));
     number(j, "alpha", t->alpha);

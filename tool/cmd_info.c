@@ -20,9 +20,9 @@ static const option options[] = {
 
 static json_t *begin(const char *kind, const char *path)
 {
-    json_t *j = tool_json_answer("ecgraft.info/1");
+    json_t *j = ecg_json_answer("ecgraft.info/1");
     json_object_set_new(j, "kind", json_string(kind));
-    json_object_set_new(j, "path", tool_json_text(path));
+    json_object_set_new(j, "path", ecg_json_words(path));
     return j;
 }
 
@@ -44,8 +44,8 @@ static json_t *lead_json(const ecg_record *rec, int i)
         high = x[t] > high ? (double)x[t] : high;
     }
     json_t *j = json_object();
-    json_object_set_new(j, "name", tool_json_text(rec->lead[i].name));
-    json_object_set_new(j, "unit", tool_json_text(rec->lead[i].unit));
+    json_object_set_new(j, "name", ecg_json_words(rec->lead[i].name));
+    json_object_set_new(j, "unit", ecg_json_words(rec->lead[i].unit));
     json_object_set_new(j, "per_frame", json_integer(rec->lead[i].per_frame));
     json_object_set_new(j, "gain", rec->lead[i].gain != 0 ? ecg_json_number(rec->lead[i].gain) : json_null());
     json_object_set_new(j, "lowest", ecg_json_number(low));
@@ -68,14 +68,14 @@ static int show_recording(const char *path)
         json_t *j = begin("recording", path), *leads = json_array();
         for (int i = 0; i < rec.leads; i++)
             json_array_append_new(leads, lead_json(&rec, i));
-        json_object_set_new(j, "name", tool_json_text(rec.name));
-        json_object_set_new(j, "format", tool_json_text(rec.format));
-        json_object_set_new(j, "when", rec.when[0] ? tool_json_text(rec.when) : json_null());
+        json_object_set_new(j, "name", ecg_json_words(rec.name));
+        json_object_set_new(j, "format", ecg_json_words(rec.format));
+        json_object_set_new(j, "when", rec.when[0] ? ecg_json_words(rec.when) : json_null());
         json_object_set_new(j, "rate_hz", ecg_json_number(rec.rate_hz));
         json_object_set_new(j, "samples", json_integer(rec.samples));
         json_object_set_new(j, "seconds", ecg_json_number(q.seconds));
         json_object_set_new(j, "leads", leads);
-        json_object_set_new(j, "quality", tool_json_quality(&q));
+        json_object_set_new(j, "quality", ecg_json_quality(&q));
         tool_json_print(j);
     } else {
         printf("recording  %s (%s, %s)\n", path, rec.format, rec.name);
@@ -168,7 +168,7 @@ static int show_cohort(const char *path)
         json_object_set_new(j, "records", json_integer(c.n));
         json_object_set_new(j, "patients", json_integer(patients));
         json_object_set_new(j, "hash", json_string(c.hash));
-        json_object_set_new(j, "roles", tool_json_text(roles));
+        json_object_set_new(j, "roles", ecg_json_words(roles));
         json_object_set_new(j, "train", json_integer(in_role[ECG_TRAIN]));
         json_object_set_new(j, "validation", json_integer(in_role[ECG_VALIDATION]));
         json_object_set_new(j, "test", json_integer(in_role[ECG_TEST]));
@@ -205,7 +205,7 @@ static int show_model(const char *path)
         json_t *j = begin("model", path), *heads = json_array(), *shape = json_object(), *record = json_loads(m.record, 0, NULL);
         for (int i = 0; i < m.heads; i++) {
             json_t *head = json_object();
-            json_object_set_new(head, "set", tool_json_text(m.head[i].set));
+            json_object_set_new(head, "set", ecg_json_words(m.head[i].set));
             json_object_set_new(head, "labels", json_integer(ecg_head_labels(&m, &m.head[i], NULL)));
             json_object_set_new(head, "hidden", json_integer(m.head[i].hidden));
             json_array_append_new(heads, head);
@@ -217,7 +217,7 @@ static int show_model(const char *path)
         json_object_set_new(shape, "length", json_integer(m.shape.length));
         json_object_set_new(shape, "bidirectional", json_boolean(m.shape.bidirectional));
         json_object_set_new(j, "synthetic", json_boolean(m.synthetic));
-        json_object_set_new(j, "preset", tool_json_text(m.preset));
+        json_object_set_new(j, "preset", ecg_json_words(m.preset));
         json_object_set_new(j, "encoder", shape);
         json_object_set_new(j, "parameters", json_integer(parameters));
         json_object_set_new(j, "tabular", json_boolean(m.has_tabular));
@@ -269,13 +269,13 @@ static void show_tensors(const ecg_tensors *f, const char *path, const char *for
             json_t *one = json_object(), *dims = json_array();
             for (int d = 0; d < t->rank; d++)
                 json_array_append_new(dims, json_integer(t->dim[d]));
-            json_object_set_new(one, "name", tool_json_text(t->name));
+            json_object_set_new(one, "name", ecg_json_words(t->name));
             json_object_set_new(one, "dtype", json_string(ecg_dtype_name(t->dtype)));
             json_object_set_new(one, "shape", dims);
             json_array_append_new(list, one);
         }
-        json_object_set_new(j, "format", format ? tool_json_text(format) : json_null());
-        json_object_set_new(j, "identity", identity ? tool_json_text(identity) : json_null());
+        json_object_set_new(j, "format", format ? ecg_json_words(format) : json_null());
+        json_object_set_new(j, "identity", identity ? ecg_json_words(identity) : json_null());
         json_object_set_new(j, "step", step >= 0 ? json_integer(step) : json_null());
         json_object_set_new(j, "tensors", list);
         tool_json_print(j);

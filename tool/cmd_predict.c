@@ -6,9 +6,10 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "json.h"
 #include "opt.h"
-#include "predict_json.h"
 #include "report/ecg_page.h"
+#include "report/prediction.h"
 
 static struct {
     bool json, csv, allow_missing_leads;
@@ -73,10 +74,10 @@ static void print_claims(const ecg_answer *a, const ecg_score *s)
     if (!isnan(s->prevalence))
         printf("%sbase rate %.2f", isnan(s->lo) ? "    " : "; ", s->prevalence);
     if (s->verdict)
-        printf("; %s at %.0f %%", verdict_text(s->verdict), 100 * (1 - a->alpha));
+        printf("; %s at %.0f %%", ecg_verdict_text(s->verdict), 100 * (1 - a->alpha));
     if (!isnan(s->truth))
         printf("; of %lld that score as high %.0f in 100 have it", (long long)s->truth_of, 100 * s->truth);
-    verdict_note(note, sizeof note, s, a);
+    ecg_verdict_note(note, sizeof note, s, a);
     printf("%s%s\n", *note ? "; " : "", note);
 }
 
@@ -95,7 +96,7 @@ static void print_text(const char *path, const ecg_answer *a)
     for (int i = 0; i < a->doubts; i++)
         printf("  %s: %s\n", a->input == ECG_INPUT_REFUSED ? "no claims" : "caution", a->doubt[i]);
     for (int i = 0; i < listed(a->diagnoses); i++) {
-        char *s = predict_sentence(a, i);
+        char *s = ecg_prediction_sentence(a, i);
         printf("  %s\n", s ? s : "");
         free(s);
         if (a->calibrated)
@@ -146,12 +147,10 @@ static int understand_page(int recordings)
 }
 
 /* a NULL: why says why there is no answer; the page then shows the recording and the reason. */
-static ecg_status write_page(const char *recording, const ecg_record *rec, const ecg_answer *a, const ecg_err *why, ecg_model *m, const model_name *name, ecg_err *err)
+static ecg_status write_page(const char *recording, const ecg_record *rec, const ecg_answer *a, const ecg_err *why, ecg_model *m, const ecg_model_name *name, ecg_err *err)
 {
     ecg_text page = {0};
-    json_t *j = a ? predict_json(recording, a, m, name, (int)o.top)
-                  : json_pack("{s:b, s:o, s:{s:s, s:s}, s:{s:s, s:[o]}}", "synthetic", ecg_model_synthetic(m), "recording", tool_json_text(recording),
-                              "model", "name", name->name, "sha256", name->hash, "input", "state", "refused", "reasons", tool_json_text(why->msg));
+    json_t *j = a ? ecg_prediction_json(recording, a, m, name, (int)o.top) : ecg_prediction_refused(recording, why->msg, m, name);
     ecg_status st = ecg_page(&page, j, rec, &page_options, err);
     if (!st)
         st = ecg_file_write_whole(o.html, page.at, page.len, err);
@@ -162,7 +161,7 @@ static ecg_status write_page(const char *recording, const ecg_record *rec, const
 
 /* ---- the command ---------------------------------------------------------------------------------------------------------------- */
 
-static ecg_status answer_one(ecg_model *m, const model_name *name, const char *path, ecg_err *err)
+static ecg_status answer_one(ecg_model *m, const ecg_model_name *name, const char *path, ecg_err *err)
 {
     ecg_record rec;
     ecg_answer a;
@@ -185,7 +184,7 @@ static ecg_status answer_one(ecg_model *m, const model_name *name, const char *p
     if (st)
         return ecg_fail_in(err, st, path);
     if (o.json) {
-        tool_json_print(predict_json(path, &a, m, name, (int)o.top));
+        tool_json_print(ecg_prediction_json(path, &a, m, name, (int)o.top));
     } else if (o.csv) {
         print_csv(path, set_of(m, ECG_HEAD_DIAGNOSES), a.diagnosis, listed(a.diagnoses));
         print_csv(path, set_of(m, ECG_HEAD_LABS), a.lab, listed(a.labs));
@@ -197,7 +196,7 @@ static ecg_status answer_one(ecg_model *m, const model_name *name, const char *p
 }
 
 /* All refused 4, all failed 1, some 3. */
-static int answer_all(ecg_model *m, const model_name *name, char **paths, int n)
+static int answer_all(ecg_model *m, const ecg_model_name *name, char **paths, int n)
 {
     const ecg_watch *watch = tool_watch();
     int answered = 0, refused = 0;
@@ -217,7 +216,7 @@ static int answer_all(ecg_model *m, const model_name *name, char **paths, int n)
     if (n > 1)
         ecg_progress(watch, "predict", n, n, NULL);
     if (answered && !o.json && !o.csv)
-        printf("%s%s%s\n", ECG_STATEMENT, ecg_model_synthetic(m) ? "\n" : "", ecg_model_synthetic(m) ? SYNTHETIC_NOTE : "");
+        printf("%s%s%s\n", ECG_STATEMENT, ecg_model_synthetic(m) ? "\n" : "", ecg_model_synthetic(m) ? ECG_SYNTHETIC_NOTE : "");
     if (fflush(stdout) || ferror(stdout)) {
         fprintf(stderr, "ecgraft: standard output: cannot be written\n");
         return EXIT_FAILED;
@@ -231,7 +230,7 @@ static int run(int argc, char **argv)
     ecg_err err = {0};
     ecg_exec exec = {0};
     ecg_model *m = NULL;
-    model_name name;
+    ecg_model_name name;
     const int done = opt_parse(&cmd_predict, options, argc, argv, &n, 2, -1);
     if (done >= 0)
         return done;
@@ -245,7 +244,7 @@ static int run(int argc, char **argv)
     if (page >= 0)
         return page;
     int code;
-    if (tool_exec(&exec, &err) || ecg_model_open(&m, argv[1], &err) || model_name_of(&name, argv[1], &err)) {
+    if (tool_exec(&exec, &err) || ecg_model_open(&m, argv[1], &err) || ecg_model_name_of(&name, argv[1], &err)) {
         code = tool_fail(&err);
     } else {
         ecg_model_use(m, &exec);

@@ -20,21 +20,21 @@ static const option options[] = {
 
 static void print_json(const ecg_recalibration *r)
 {
-    json_t *j = tool_json_answer("ecgraft.recalibration/1"), *heads = json_array();
+    json_t *j = ecg_json_answer("ecgraft.recalibration/1"), *heads = json_array();
     for (int i = 0; i < r->heads; i++) {
         const ecg_recalibrated_head *h = &r->head[i];
         json_array_append_new(heads, json_pack("{s:s, s:i, s:i, s:i, s:i, s:i}", "set", h->set, "labels", h->labels, "verdicts", h->verdicts, "isotonic",
                                                h->isotonic, "platt", h->platt, "shared", h->shared));
     }
     json_object_set_new(j, "synthetic", json_boolean(r->synthetic));
-    json_object_set_new(j, "model", tool_json_text(out));
+    json_object_set_new(j, "model", ecg_json_words(out));
     json_object_set_new(j, "same_cohort", json_boolean(r->same_cohort));
     json_object_set_new(j, "records", json_integer(r->records));
     json_object_set_new(j, "patients", json_integer(r->patients));
     json_object_set_new(j, "heads", heads);
     json_object_set_new(j, "distances", json_boolean(r->distances));
     json_object_set_new(j, "explained", json_boolean(r->explained));
-    json_object_set_new(j, "not_explained", r->explained ? json_null() : tool_json_text(r->not_explained));
+    json_object_set_new(j, "not_explained", r->explained ? json_null() : ecg_json_words(r->not_explained));
     json_object_set_new(j, "completeness", ecg_json_number(r->completeness));
     json_object_set_new(j, "random", ecg_json_number(r->random));
     tool_json_print(j);

@@ -188,8 +188,8 @@ static void print(const ecg_assessment *a, const evaluate_files_options *o)
 
 static json_t *document(const ecg_assessment *a, const ecg_predictions *p, const evaluate_files_options *o)
 {
-    json_t *j = tool_json_answer("ecgraft.evaluation/1"), *head = ecg_assess_json(a), *left = json_object();
-    json_object_set_new(j, "predictions", tool_json_text(o->files.predictions));
+    json_t *j = ecg_json_answer("ecgraft.evaluation/1"), *head = ecg_assess_json(a), *left = json_object();
+    json_object_set_new(j, "predictions", ecg_json_words(o->files.predictions));
     json_object_set_new(left, "only_in_predictions", json_integer(p->only_predictions));
     json_object_set_new(left, "only_in_labels", json_integer(p->only_labels));
     json_object_set_new(left, "only_in_other_predictions", json_integer(p->only_against));

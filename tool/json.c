@@ -1,55 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "json.h"
 
-#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-json_t *tool_json_text(const char *s)
-{
-    json_t *j = json_string(s);
-    if (j)
-        return j;
-    char *ascii = strdup(s);
-    for (char *c = ascii; c && *c; c++)
-        if ((unsigned char)*c >= 0x80)
-            *c = '?';
-    j = json_string(ascii ? ascii : "");
-    free(ascii);
-    return j;
-}
-
-json_t *tool_json_quality(const ecg_quality *q)
-{
-    json_t *warnings = json_array(), *j = json_object();
-    for (unsigned bit = 1; bit && bit <= q->warnings; bit <<= 1)
-        if (q->warnings & bit)
-            json_array_append_new(warnings, tool_json_text(ecg_warning_text(bit)));
-    json_object_set_new(j, "warnings", warnings);
-    json_object_set_new(j, "leads_found", json_integer(q->leads_found));
-    json_object_set_new(j, "leads_flat", json_integer(q->leads_flat));
-    json_object_set_new(j, "leads_invalid", json_integer(q->leads_invalid));
-    json_object_set_new(j, "missing", ecg_json_number(q->missing));
-    json_object_set_new(j, "clipped", ecg_json_number(q->clipped));
-    json_object_set_new(j, "saturated", ecg_json_number(q->saturated));
-    json_object_set_new(j, "einthoven_mv", ecg_json_number(q->einthoven_mv));
-    json_object_set_new(j, "seconds", ecg_json_number(q->seconds));
-    json_object_set_new(j, "note", tool_json_text(q->note));
-    return j;
-}
-
-json_t *tool_json_answer(const char *schema)
-{
-    json_t *j = json_object();
-    json_object_set_new(j, "schema", json_string(schema));
-    json_object_set_new(j, "statement", json_string(ECG_STATEMENT));
-    return j;
-}
 
 void tool_json_print(json_t *j)
 {
-    json_dumpf(j, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
-    putchar('\n');
+    ecg_text line = {0};
+    ecg_json_line(&line, j);
+    fwrite(line.at, 1, line.len, stdout);
+    ecg_text_clear(&line);
     json_decref(j);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * predict_json.c: see predict_json.h. Sentences are made of the numbers beside them, by rules. */
-#include "predict_json.h"
+ * prediction.c: see prediction.h. Sentences are made of the numbers beside them, by rules. */
+#include "report/prediction.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -11,7 +11,7 @@
 #define WHY_NOTE "These numbers describe the model and past patients. They do not show a cause in this patient."
 #define NO_CALIBRATORS "this model has no calibrators: scores without claims (`ecgraft recalibrate` fits them)"
 
-ecg_status model_name_of(model_name *out, const char *path, ecg_err *err)
+ecg_status ecg_model_name_of(ecg_model_name *out, const char *path, ecg_err *err)
 {
     char file[512];
     const ecg_status st = ecg_model_path(file, sizeof file, path, err);
@@ -22,13 +22,13 @@ ecg_status model_name_of(model_name *out, const char *path, ecg_err *err)
     return ecg_sha256_file(out->hash, file, err);
 }
 
-const char *verdict_text(ecg_verdict v)
+const char *ecg_verdict_text(ecg_verdict v)
 {
     static const char *const text[] = {NULL, "YES", "NO", "UNCERTAIN"};
     return text[v];
 }
 
-char *predict_sentence(const ecg_answer *a, int i)
+char *ecg_prediction_sentence(const ecg_answer *a, int i)
 {
     const int size = ecg_answer_sentence(NULL, 0, a, i) + 1;
     char *s = malloc((size_t)size);
@@ -37,7 +37,7 @@ char *predict_sentence(const ecg_answer *a, int i)
     return s;
 }
 
-void verdict_note(char *out, size_t size, const ecg_score *s, const ecg_answer *a)
+void ecg_verdict_note(char *out, size_t size, const ecg_score *s, const ecg_answer *a)
 {
     *out = '\0';
     if (!a->calibrated)
@@ -70,7 +70,7 @@ static json_t *pair(double lo, double hi)
 
 static json_t *text_or_null(const char *s)
 {
-    return s && *s ? tool_json_text(s) : json_null();
+    return s && *s ? ecg_json_words(s) : json_null();
 }
 
 /* ---- one label ------------------------------------------------------------------------------------------------------------------- */
@@ -79,17 +79,17 @@ static json_t *score_json(const ecg_score *s, const ecg_answer *a)
 {
     char text[72], note[200];
     json_t *j = json_object();
-    set(j, "code", tool_json_text(s->code));
-    set(j, "text", tool_json_text(ecg_code_text(text, sizeof text, s->code)));
-    set(j, "title", tool_json_text(s->title));
+    set(j, "code", ecg_json_words(s->code));
+    set(j, "text", ecg_json_words(ecg_code_text(text, sizeof text, s->code)));
+    set(j, "title", ecg_json_words(s->title));
     set_number(j, "probability", s->probability);
     set_number(j, "raw_probability", s->raw_probability);
     set_number(j, "crop_mean_logit", s->crop_mean_logit);
     set_number(j, "prevalence", s->prevalence);
     set_number(j, "auroc", s->auroc);
     set(j, "interval", pair(s->lo, s->hi));
-    set(j, "verdict", text_or_null(verdict_text(s->verdict)));
-    verdict_note(note, sizeof note, s, a);
+    set(j, "verdict", text_or_null(ecg_verdict_text(s->verdict)));
+    ecg_verdict_note(note, sizeof note, s, a);
     set(j, "verdict_note", text_or_null(note));
     set(j, "p_values", isnan(s->p_yes) ? json_null() : json_pack("{s:f, s:f}", "yes", s->p_yes, "no", s->p_no));
     set(j, "flagged", isnan(s->truth) ? json_null() : json_pack("{s:f, s:I}", "per_100", 100 * s->truth, "of", (json_int_t)s->truth_of));
@@ -103,7 +103,7 @@ static void set_lab(json_t *j, const char *code)
     char test[64];
     const char *direction;
     ecg_lab_words(test, sizeof test, &direction, code);
-    set(j, "test", tool_json_text(test));
+    set(j, "test", ecg_json_words(test));
     set(j, "direction", json_string(direction));
 }
 
@@ -112,9 +112,9 @@ static void set_lab(json_t *j, const char *code)
 static json_t *cited_json(const ecg_cited *c)
 {
     json_t *j = json_object();
-    set(j, "code", tool_json_text(c->code));
+    set(j, "code", ecg_json_words(c->code));
     set_lab(j, c->code);
-    set(j, "title", tool_json_text(c->title));
+    set(j, "title", ecg_json_words(c->title));
     set_number(j, "probability", c->probability);
     set_number(j, "prevalence", c->prevalence);
     set_number(j, "auroc", c->auroc);
@@ -148,7 +148,7 @@ static void __attribute__((format(printf, 2, 3))) say(json_t *sentences, const c
     va_start(args, fmt);
     vsnprintf(line, sizeof line, fmt, args);
     va_end(args);
-    json_array_append_new(sentences, tool_json_text(line));
+    json_array_append_new(sentences, ecg_json_words(line));
 }
 
 static json_t *sentences_json(const ecg_why *y, const char *code)
@@ -206,7 +206,7 @@ static json_t *input_json(const ecg_answer *a)
     json_t *reasons = json_array(), *j = json_object();
     set(j, "state", json_string(states[a->input]));
     for (int i = 0; i < a->doubts; i++)
-        json_array_append_new(reasons, tool_json_text(a->doubt[i]));
+        json_array_append_new(reasons, ecg_json_words(a->doubt[i]));
     set(j, "reasons", reasons);
     set(j, "similarity", isfinite(a->percentile) && isfinite(a->distance) ? json_pack("{s:f, s:f}", "distance", a->distance, "percentile", a->percentile)
                                                                          : json_null());
@@ -218,7 +218,7 @@ static json_t *verdicts_json(const ecg_answer *a)
     json_t *yes = json_array();
     for (int i = 0; i < a->diagnoses; i++)
         if (a->diagnosis[i].verdict == ECG_VERDICT_YES)
-            json_array_append_new(yes, tool_json_text(a->diagnosis[i].code));
+            json_array_append_new(yes, ecg_json_words(a->diagnosis[i].code));
     return json_pack("{s:o, s:i, s:i, s:i}", "yes", yes, "no", a->no, "uncertain", a->uncertain, "none", a->diagnoses - a->yes - a->no - a->uncertain);
 }
 
@@ -235,17 +235,17 @@ static void set_claims(json_t *j, const ecg_answer *a, const ecg_model *m)
     set(j, "verdicts", verdicts_json(a));
 }
 
-json_t *predict_json(const char *recording, const ecg_answer *a, const ecg_model *m, const model_name *name, int top)
+json_t *ecg_prediction_json(const char *recording, const ecg_answer *a, const ecg_model *m, const ecg_model_name *name, int top)
 {
-    json_t *j = tool_json_answer("ecgraft.prediction/1"), *diagnoses = json_array(), *labs = json_array(), *confirm = json_array(), *reasons = json_array();
+    json_t *j = ecg_json_answer("ecgraft.prediction/1"), *diagnoses = json_array(), *labs = json_array(), *confirm = json_array(), *reasons = json_array();
     json_t *sentences = json_array();
     const int d = top && top < a->diagnoses ? top : a->diagnoses, l = top && top < a->labs ? top : a->labs;
     set(j, "synthetic", json_boolean(a->synthetic));
     if (a->synthetic)
-        set(j, "note", json_string(SYNTHETIC_NOTE));
-    set(j, "recording", tool_json_text(recording));
-    set(j, "model", json_pack("{s:o, s:s, s:o}", "name", tool_json_text(name->name), "sha256", name->hash, "preset", tool_json_text(m->preset)));
-    set(j, "quality", tool_json_quality(&a->quality));
+        set(j, "note", json_string(ECG_SYNTHETIC_NOTE));
+    set(j, "recording", ecg_json_words(recording));
+    set(j, "model", json_pack("{s:o, s:s, s:o}", "name", ecg_json_words(name->name), "sha256", name->hash, "preset", ecg_json_words(m->preset)));
+    set(j, "quality", ecg_json_quality(&a->quality));
     set(j, "crops", json_integer(a->crops));
     set(j, "input", input_json(a));
     set_claims(j, a, m);
@@ -254,8 +254,8 @@ json_t *predict_json(const char *recording, const ecg_answer *a, const ecg_model
         json_t *one = score_json(s, a);
         set(one, "why", s->why ? why_json(s->why, s->code) : json_null());
         json_array_append_new(diagnoses, one);
-        char *text = predict_sentence(a, i);
-        json_array_append_new(sentences, tool_json_text(text ? text : ""));
+        char *text = ecg_prediction_sentence(a, i);
+        json_array_append_new(sentences, ecg_json_words(text ? text : ""));
         free(text);
     }
     for (int i = 0; i < l + a->reasons; i++) {
@@ -265,11 +265,17 @@ json_t *predict_json(const char *recording, const ecg_answer *a, const ecg_model
         json_array_append_new(i < l ? labs : reasons, one);
     }
     for (int i = 0; i < a->confirms; i++)
-        json_array_append_new(confirm, tool_json_text(a->lab[a->confirm[i]].code));
+        json_array_append_new(confirm, ecg_json_words(a->lab[a->confirm[i]].code));
     set(j, "diagnoses", diagnoses);
     set(j, "labs", labs);
     set(j, "confirm", confirm);
     set(j, "reasons", reasons);
     set(j, "sentences", sentences);
     return j;
+}
+
+json_t *ecg_prediction_refused(const char *recording, const char *why, const ecg_model *m, const ecg_model_name *name)
+{
+    return json_pack("{s:b, s:o, s:{s:s, s:s}, s:{s:s, s:[o]}}", "synthetic", ecg_model_synthetic(m), "recording", ecg_json_words(recording), "model", "name",
+                     name->name, "sha256", name->hash, "input", "state", "refused", "reasons", ecg_json_words(why));
 }
