@@ -11,7 +11,7 @@ PREFIX ?= /usr/local
 VERSION := 0.1.0
 COMMIT := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 
-PKGS := jansson yaml-0.1 zlib flac libzip
+PKGS := jansson yaml-0.1 zlib flac libzip libmicrohttpd
 HAVE_ISAL := $(shell pkg-config --exists libisal 2>/dev/null && echo 1)
 PKGS += $(if $(HAVE_ISAL),libisal)
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
@@ -109,7 +109,7 @@ REPLAY_BIN := $(patsubst fuzz/%.c,$(B)/replay/%,$(wildcard fuzz/fuzz_*.c))
 replays: $(REPLAY_BIN)
 
 # ---- packages (Debian 12); nothing is asked for when everything is there
-DEPS := gcc make pkg-config libc6-dev libisal-dev zlib1g-dev libjansson-dev libyaml-dev libflac-dev libzip-dev
+DEPS := gcc make pkg-config libc6-dev libisal-dev zlib1g-dev libjansson-dev libyaml-dev libflac-dev libzip-dev libmicrohttpd-dev
 DEPS_TEST := libcmocka-dev g++ python3-numpy python3-pandas clang libclang-rt-14-dev chromium
 install-missing = @missing=$$(for p in $(1); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
 	[ -z "$$missing" ] || { echo "installing" $$missing; sudo=; [ $$(id -u) = 0 ] || sudo=sudo; \
