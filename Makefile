@@ -37,7 +37,7 @@ all: $(B)/ecgraft $(B)/libecgraft.a $(B)/libecgraft.so
 
 ifeq ($(shell uname -m),x86_64)
 $(B)/obj/src/num/avx2.o: CFLAGS_ALL += -mavx2 -mfma -O3
-$(B)/obj/src/num/avx512.o: CFLAGS_ALL += -mavx512f -mavx512dq -mavx512bw -mavx512vl -mfma -mprefer-vector-width=512 -O3
+$(B)/obj/src/num/avx512.o $(B)/obj/src/num/amx.o: CFLAGS_ALL += -mavx512f -mavx512dq -mavx512bw -mavx512vl -mfma -mprefer-vector-width=512 -O3
 endif
 $(B)/obj/src/base/version.o: CFLAGS_ALL += -DECG_VERSION='"$(VERSION)"' -DECG_COMMIT='"$(COMMIT)"' -DECG_BUILD='"$(notdir $(CC)) $(OPT) $(SAN)"'
 

@@ -5,6 +5,8 @@
 #ifdef __AVX512F__
 #include <immintrin.h>
 
+#include "num/amx.h"
+
 #define NAME "avx512"
 enum { LANES = 16, R = 16, S = 4, WIDE = 4 };
 typedef __m512 vf;
@@ -39,6 +41,41 @@ static inline float v_sum(vf a)
 #include "num/cpu_body.h"
 
 const ecg_kernels *ecg_kernels_avx512(void) { return &table; }
+
+/* ---- the level above: wide products in bf16 go to the tiles of amx.c, everything else stays */
+
+static void gemm_amx(float *c, const float *a, const float *b, const float *bias, int m, int n, int k, int lda, int ldb, int ldc, unsigned flags)
+{
+    (flags & ECG_GEMM_WIDE ? ecg_amx_gemm : gemm)(c, a, b, bias, m, n, k, lda, ldb, ldc, flags);
+}
+
+static void pack_amx(float *packed, const float *b, int n, int k, int ldb, unsigned flags)
+{
+    (flags & ECG_GEMM_WIDE ? ecg_amx_pack : pack_b)(packed, b, n, k, ldb, flags);
+}
+
+static const ecg_kernels amx, amx_bf16 = {
+    .name = "amx",
+    .words = "amx, bf16 on tiles",
+    .precision = ECG_BF16,
+    .twin = &amx,
+    .gemm = gemm_amx,
+    .pack = pack_amx,
+    SAME,
+};
+
+static const ecg_kernels amx = {
+    .name = NAME,
+    .words = NAME,
+    .precision = ECG_FLOAT32,
+    .twin = &amx_bf16,
+    .gemm = gemm,
+    .pack = pack_b,
+    SAME,
+};
+
+const ecg_kernels *ecg_kernels_amx(void) { return &amx; }
 #else
 const ecg_kernels *ecg_kernels_avx512(void) { return NULL; }
+const ecg_kernels *ecg_kernels_amx(void) { return NULL; }
 #endif

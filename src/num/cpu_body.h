@@ -348,22 +348,28 @@ static void conv_backward(float *du, float *dk0, float *dk1, float *dD, const fl
 #include "num/cpu_scan.h"
 #include "num/cpu_gemm.h"
 
+/* every entry but the products */
+#define SAME                                                                                                                       \
+    .conv = conv, .conv_backward = conv_backward, .scan = scan, .scan_backward = scan_backward, .gelu = gelu, .glu = glu,           \
+    .glu_backward = glu_backward, .layernorm = layernorm, .layernorm_backward = layernorm_backward, .set_rows = set_rows,           \
+    .add = add, .multiply = multiply, .sum_rows = sum_rows, .adamw = adamw
+
+static const ecg_kernels table, table_bf16 = {
+    .name = NAME,
+    .words = NAME ", operands rounded to bf16 (no AMX)",
+    .precision = ECG_BF16,
+    .twin = &table,
+    .gemm = gemm_bf16,
+    .pack = pack_bf16,
+    SAME,
+};
+
 static const ecg_kernels table = {
     .name = NAME,
+    .words = NAME,
+    .precision = ECG_FLOAT32,
+    .twin = &table_bf16,
     .gemm = gemm,
     .pack = pack_b,
-    .conv = conv,
-    .conv_backward = conv_backward,
-    .scan = scan,
-    .scan_backward = scan_backward,
-    .gelu = gelu,
-    .glu = glu,
-    .glu_backward = glu_backward,
-    .layernorm = layernorm,
-    .layernorm_backward = layernorm_backward,
-    .set_rows = set_rows,
-    .add = add,
-    .multiply = multiply,
-    .sum_rows = sum_rows,
-    .adamw = adamw,
+    SAME,
 };

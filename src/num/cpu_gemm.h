@@ -2,10 +2,27 @@
  * cpu_gemm.h: matrix product over vectors of LANES floats, part of cpu_body.h. Columns of b go into panels as wide as WIDE vectors, of which
  * DEPTH rows at a time stay in the first cache; ROWS x panel sums stay in registers and every element of a is broadcast where it lies. Only a
  * transposed a is copied, TALL rows at a time: its columns would fall on each other in the cache. Measured against OpenBLAS 0.3.21: level with
- * its AVX-512 code, and four times as fast on CPUs that it does not know and gives its SSE code. */
+ * its AVX-512 code, and four times as fast on CPUs that it does not know and gives its SSE code.
+ *
+ * In bf16 without tiles both operands are rounded where they are copied, a included, and the multiply-adds are those of float32: the
+ * instruction that multiplies pairs of bf16 was measured slower than them (docs/bf16.md). */
+#include <stdint.h>
 #include <xmmintrin.h>
 
 enum { ROWS = 6, DEPTH = 128, TALL = 16 * ROWS, COLUMNS = 256 };
+
+typedef uint32_t vu __attribute__((vector_size(LANES * 4)));
+
+/* each element to the nearest bf16, as ecg_bf16_round does; n is a multiple of LANES, memory of whole vectors */
+static void round_all(float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i += LANES) {
+        const vf v = v_load(x + i);
+        const vu u = (vu)v, nan = (vu)(v != v);
+        const vu near = u + 0x7fff + (u >> 16 & 1);
+        v_store(x + i, (vf)(((nan & (u | 0x400000)) | (~nan & near)) & 0xffff0000));
+    }
+}
 
 /* panel[l * width + j] = op(b)[l][j], zeros beyond the columns there are */
 static void pack_panel(float *panel, const float *b, int depth, int columns, int width, int ldb, bool transposed)
@@ -112,7 +129,24 @@ static void pack_transposed(float *tile, const float *a, int m, int depth, int l
     }
 }
 
-static void gemm(float *c, const float *a, const float *b, const float *bias, int m, int n, int k, int lda, int ldb, int ldc, unsigned flags)
+/* rows of a, or ROWS columns beside each other, rounded: tile[i * depth + l], or as pack_transposed leaves them */
+static void pack_rounded(float *tile, const float *a, int m, int depth, int lda, bool transposed)
+{
+    size_t n = (size_t)m * depth;
+    if (transposed) {
+        pack_transposed(tile, a, m, depth, lda);
+        n = (size_t)(m + ROWS - 1) / ROWS * ROWS * depth;
+    } else {
+        for (int i = 0; i < m; i++)
+            memcpy(tile + (size_t)i * depth, a + (size_t)i * lda, depth * sizeof *tile);
+    }
+    for (size_t i = n; i % LANES; i++)
+        tile[i] = 0;
+    round_all(tile, (n + LANES - 1) / LANES * LANES);
+}
+
+static inline __attribute__((always_inline)) void product(float *c, const float *a, const float *b, const float *bias, int m, int n, int k, int lda,
+                                                          int ldb, int ldc, unsigned flags, const bool rounded)
 {
     _Alignas(64) float own[DEPTH * COLUMNS], tile[TALL * DEPTH + 16];
     const bool ta = flags & ECG_GEMM_TA, tb = flags & ECG_GEMM_TB;
@@ -129,16 +163,21 @@ static void gemm(float *c, const float *a, const float *b, const float *bias, in
                     width = panel_vectors(n - j) * LANES;
                     pack_panel(own + (size_t)(j - j0) * depth, tb ? b + (size_t)j * ldb + l : b + (size_t)l * ldb + j, depth,
                                n - j < width ? n - j : width, width, ldb, tb);
+                    if (rounded)
+                        round_all(own + (size_t)(j - j0) * depth, (size_t)width * depth);
                 }
-            const int tall = ta ? TALL : m;
+            const int tall = ta || rounded ? TALL : m;
             for (int i = 0; i < m; i += tall) {
                 const int rows = m - i < tall ? m - i : tall;
                 const float *from = a + (size_t)i * lda + l;
-                if (ta) {
-                    pack_transposed(tile, a + (size_t)l * lda + i, rows, depth, lda);
+                if (ta || rounded)
                     from = tile;
-                }
-                const size_t row_step = ta ? 1 : lda, depth_step = ta ? ROWS : 1, block_step = ta ? (size_t)depth * ROWS : ROWS * (size_t)lda;
+                if (rounded)
+                    pack_rounded(tile, ta ? a + (size_t)l * lda + i : a + (size_t)i * lda + l, rows, depth, lda, ta);
+                else if (ta)
+                    pack_transposed(tile, a + (size_t)l * lda + i, rows, depth, lda);
+                const size_t row = rounded ? depth : lda; /* of a as it lies */
+                const size_t row_step = ta ? 1 : row, depth_step = ta ? ROWS : 1, block_step = ta ? (size_t)depth * ROWS : ROWS * row;
                 for (int j = j0, vectors; j < end; j += vectors * LANES) {
                     vectors = panel_vectors(n - j);
                     const int width = vectors * LANES, columns = n - j < width ? n - j : width;
@@ -154,5 +193,27 @@ static void gemm(float *c, const float *a, const float *b, const float *bias, in
                 }
             }
         }
+    }
+}
+
+static void gemm(float *c, const float *a, const float *b, const float *bias, int m, int n, int k, int lda, int ldb, int ldc, unsigned flags)
+{
+    product(c, a, b, bias, m, n, k, lda, ldb, ldc, flags, false);
+}
+
+static void gemm_bf16(float *c, const float *a, const float *b, const float *bias, int m, int n, int k, int lda, int ldb, int ldc, unsigned flags)
+{
+    if (flags & ECG_GEMM_WIDE)
+        product(c, a, b, bias, m, n, k, lda, ldb, ldc, flags, true);
+    else
+        gemm(c, a, b, bias, m, n, k, lda, ldb, ldc, flags);
+}
+
+static void pack_bf16(float *packed, const float *b, int n, int k, int ldb, unsigned flags)
+{
+    pack_b(packed, b, n, k, ldb, flags);
+    for (int j = 0, width; flags & ECG_GEMM_WIDE && j < n; j += width) {
+        width = panel_vectors(n - j) * LANES;
+        round_all(packed + (size_t)j * k, (size_t)width * k);
     }
 }

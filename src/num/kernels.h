@@ -10,7 +10,11 @@
 
 #include "base/pool.h"
 
-enum { ECG_GEMM_TA = 1, ECG_GEMM_TB = 2, ECG_GEMM_ADD = 4, ECG_GEMM_PACKED = 8 };
+/* WIDE: where most of the work is; its operands may be rounded to bf16 where the precision says so (docs/bf16.md) */
+enum { ECG_GEMM_TA = 1, ECG_GEMM_TB = 2, ECG_GEMM_ADD = 4, ECG_GEMM_PACKED = 8, ECG_GEMM_WIDE = 16 };
+
+/* Of the operands of wide products. Sums, parameters, moments, states and every other kernel are float32 or better in both. */
+typedef enum { ECG_FLOAT32, ECG_BF16 } ecg_precision;
 
 /* A two-sided convolution whose taps come from state spaces, T = ECG_CHUNK steps at a time: what lies in the same chunk by its taps, what
  * lies before and after through the states P and Q at the chunk's edges. Derivation: docs/math/s4_kernel.md.
@@ -32,9 +36,12 @@ typedef struct {
 } ecg_scan_grads;
 
 typedef struct ecg_kernels {
-    const char *name; /* "ref", "avx2", "avx512" */
+    const char *name;  /* what multiplies: "ref", "avx2", "avx512", "amx" */
+    const char *words; /* the same for the log, with what the precision does to a product */
+    ecg_precision precision;
+    const struct ecg_kernels *twin; /* the other precision: equal but for gemm and pack */
     /* c (m, n) [+]= op(a) op(b), op(a) (m, k), op(b) (k, n); lda.. are row lengths as stored. bias (n) is what every row begins with without
-     * ECG_GEMM_ADD, NULL: 0. PACKED: b is what pack made of it. One thread. */
+     * ECG_GEMM_ADD, NULL: 0. PACKED: b is what pack made of it under the same WIDE. One thread. */
     void (*gemm)(float *c, const float *a, const float *b, const float *bias, int m, int n, int k, int lda, int ldb, int ldc, unsigned flags);
     /* op(b) (k, n) as gemm wants it, for many products: ecg_packed(n, k) floats. Columns from .. n - 1 of a larger b may be packed by
      * themselves at packed + from k if from is a multiple of 64. */
@@ -87,9 +94,20 @@ static inline size_t ecg_scan_scratch(int L, int states)
 const ecg_kernels *ecg_kernels_ref(void);    /* the oracle, for ever */
 const ecg_kernels *ecg_kernels_avx2(void);   /* NULL: not compiled in; does not ask the CPU, ecg_kernels_pick does */
 const ecg_kernels *ecg_kernels_avx512(void);
-/* The best for this CPU, or the level that want names ("ref", "avx2", "avx512"); NULL: unknown name, or it does not run here. want may be
- * NULL or "": the best. tool/ passes ECGRAFT_CPU. */
+const ecg_kernels *ecg_kernels_amx(void);    /* avx512 whose twin multiplies on tiles */
+
+/* What the processor has, and of the tiles what the operating system lends. */
+typedef struct {
+    bool avx2, avx512, amx, permission;
+} ecg_cpu;
+ecg_cpu ecg_cpu_here(void); /* asks the operating system for the tiles where the processor has them */
+/* The best level for such a processor in float32, or the one that want names ("ref", "avx2", "avx512", "amx"); NULL: unknown name, or it does
+ * not run there, and *why (may be NULL) says which. want may be NULL or "": the best. */
+const ecg_kernels *ecg_kernels_choose(const char *want, const ecg_cpu *cpu, const char **why);
+/* The same for this one. tool/ passes ECGRAFT_CPU. */
 const ecg_kernels *ecg_kernels_pick(const char *want);
+/* The same level at a precision. */
+static inline const ecg_kernels *ecg_kernels_at(const ecg_kernels *k, ecg_precision p) { return k->precision == p ? k : k->twin; }
 
 /* How a layer runs: the kernels and the threads. */
 typedef struct {
@@ -97,7 +115,7 @@ typedef struct {
     ecg_pool *pool; /* NULL: one thread */
 } ecg_exec;
 
-/* c = op(a) op(b) over all threads, cut into fixed blocks of rows: the same bytes for any thread count. */
+/* c = op(a) op(b) over all threads, cut into fixed blocks of rows and columns: the same bytes for any thread count. */
 void ecg_gemm(const ecg_exec *x, float *c, const float *a, const float *b, int m, int n, int k, int lda, int ldb, int ldc, unsigned flags);
 
 #endif

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "num/bf16.h"
 #include "num/kernels.h"
 
 static void gemm(float *c, const float *a, const float *b, const float *bias, int m, int n, int k, int lda, int ldb, int ldc, unsigned flags)
@@ -47,6 +48,40 @@ static void pack(float *packed, const float *b, int n, int k, int ldb, unsigned 
         for (int l = 0; l < k; l++)
             for (int j = j0; j < j0 + TILE; j++)
                 *packed++ = j >= n ? 0 : flags & ECG_GEMM_TB ? b[(size_t)j * ldb + l] : b[(size_t)l * ldb + j];
+}
+
+/* The oracle of a wide product in bf16: both operands rounded to nearest even, their products exact in float32, summed in float32 by
+ * increasing l from bias, c or 0. Every other product is that of float32. */
+static void gemm_bf16(float *c, const float *a, const float *b, const float *bias, int m, int n, int k, int lda, int ldb, int ldc, unsigned flags)
+{
+    if (!(flags & ECG_GEMM_WIDE)) {
+        gemm(c, a, b, bias, m, n, k, lda, ldb, ldc, flags);
+        return;
+    }
+    enum { TILE = 64 };
+    const bool packed = flags & ECG_GEMM_PACKED, tb = !packed && flags & ECG_GEMM_TB;
+    const size_t ai = flags & ECG_GEMM_TA ? 1 : lda, ak = flags & ECG_GEMM_TA ? lda : 1;
+    const size_t bj = tb ? ldb : 1, bl = packed ? TILE : tb ? 1 : ldb;
+    for (int i = 0; i < m; i++)
+        for (int j0 = 0; j0 < n; j0 += TILE) {
+            const int columns = n - j0 < TILE ? n - j0 : TILE;
+            const float *panel = packed ? b + (size_t)j0 * k : b + j0 * bj;
+            float *row = c + (size_t)i * ldc + j0;
+            for (int j = 0; j < columns && !(flags & ECG_GEMM_ADD); j++)
+                row[j] = bias ? bias[j0 + j] : 0;
+            for (int l = 0; l < k; l++) {
+                const float x = ecg_bf16_round(a[i * ai + l * ak]);
+                for (int j = 0; j < columns; j++)
+                    row[j] += x * (packed ? panel[l * bl + j] : ecg_bf16_round(panel[j * bj + l * bl]));
+            }
+        }
+}
+
+static void pack_bf16(float *packed, const float *b, int n, int k, int ldb, unsigned flags)
+{
+    pack(packed, b, n, k, ldb, flags);
+    for (size_t i = 0; flags & ECG_GEMM_WIDE && i < ecg_packed(n, k); i++)
+        packed[i] = ecg_bf16_round(packed[i]);
 }
 
 /* Gu, Goel, Re: "Efficiently Modeling Long Sequences with Structured State Spaces", arXiv 2111.00396, section 2.4; two-sided: protocol 5.2. */
@@ -351,24 +386,30 @@ static void adamw(float *p, float *m, float *v, const float *g, size_t n, double
     }
 }
 
+/* every entry but the products */
+#define SAME                                                                                                                       \
+    .conv = conv, .conv_backward = conv_backward, .scan = scan, .scan_backward = scan_backward, .gelu = gelu, .glu = glu,           \
+    .glu_backward = glu_backward, .layernorm = layernorm, .layernorm_backward = layernorm_backward, .set_rows = set_rows,           \
+    .add = add, .multiply = multiply, .sum_rows = sum_rows, .adamw = adamw
+
+static const ecg_kernels table, table_bf16 = {
+    .name = "ref",
+    .words = "ref, operands rounded to bf16",
+    .precision = ECG_BF16,
+    .twin = &table,
+    .gemm = gemm_bf16,
+    .pack = pack_bf16,
+    SAME,
+};
+
 static const ecg_kernels table = {
     .name = "ref",
+    .words = "ref",
+    .precision = ECG_FLOAT32,
+    .twin = &table_bf16,
     .gemm = gemm,
     .pack = pack,
-    .conv = conv,
-    .conv_backward = conv_backward,
-    .scan = scan,
-    .scan_backward = scan_backward,
-    .gelu = gelu,
-    .glu = glu,
-    .glu_backward = glu_backward,
-    .layernorm = layernorm,
-    .layernorm_backward = layernorm_backward,
-    .set_rows = set_rows,
-    .add = add,
-    .multiply = multiply,
-    .sum_rows = sum_rows,
-    .adamw = adamw,
+    SAME,
 };
 
 const ecg_kernels *ecg_kernels_ref(void) { return &table; }
