@@ -53,9 +53,12 @@ typedef int ecg_cfg_word; /* index into the list of words of the row */
     X(s, decay, num, 0, 10, 1e-3, "", "weight decay, decoupled")                                                                   \
     X(s, schedule, word, 0, 0, 0, ECG_CFG_SCHEDULES, "course of the learning rate")                                                \
     X(s, warmup, int, 0, 1000000000, 0, "", "steps of warm-up where the schedule has one")                                         \
+    X(s, average, num, 0, 0.99999, 0, "", "decay of a running mean of the weights, which is what is judged and kept; 0: none")       \
+    X(s, judge_every, int, 1, 100000, 1, "", "epochs from one judgement on validation to the next; the last epoch is always judged")   \
     X(s, frozen_blocks, int, -1, 31, -1, "", "-1: input linear and half of the blocks; 0: nothing; n: input linear and n blocks")  \
     X(s, head_hidden, int, 0, 16384, 512, "", "hidden width of the head; 0: one linear layer")                                     \
     X(s, head_dropout, num, 0, 0.95, 0.5, "", "dropout before the last layer of the head, half of it before the first")            \
+    X(s, head_start, word, 0, 0, 0, "random|ridge", "ridge: a linear head begins as a regression of the labels on the embedding")    \
     X(s, gamma, num, 0, 10, 0, "", "focal loss exponent; 0: plain binary cross-entropy")                                           \
     X(s, reduce, word, 0, 0, 0, "mean|sum_classes|class_mean", "how the loss is averaged over labels and records")                 \
     X(s, tabular, word, 0, 0, 0, "none|routine|lab|all", "columns that the head sees beside the ECG")                              \

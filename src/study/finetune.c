@@ -296,7 +296,8 @@ static void set_loop(stage2 *s, const char *identity)
                               .loader = &s->loader, .rows = s->rows, .exec = study->exec, .watch = study->watch, .run = &s->run,
                               .config = &study->config->train, .seed = (uint64_t)study->config->train.seed, .batch = s->batch,
                               .epochs = ecg_train_epochs(t->epochs, t->updates, s->rows->n, s->batch), .schedule = (ecg_lr_kind)t->schedule,
-                              .warmup = t->warmup, .encoder_trains = !s->shared, .identity = identity, .parts = pulled ? PARTS : 0, .part = names,
+                              .warmup = t->warmup, .average = t->average, .judge_every = t->judge_every, .encoder_trains = !s->shared, .identity = identity,
+                              .parts = pulled ? PARTS : 0, .part = names,
                               .part_now = s->part, .ctx = s, .step = step, .judge = judge, .keep = keep};
     ecg_adamw *o = &s->loop.optimiser;
     *o = (ecg_adamw){.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
@@ -330,7 +331,9 @@ static ecg_status prepare(stage2 *s, char identity[640], ecg_err *err)
     set_loop(s, identity);
     if ((st = ecg_finetune_build(s, err)))
         return st;
-    return buffers(s, err);
+    if ((st = buffers(s, err)) || !s->tuning->head_start)
+        return st;
+    return ecg_finetune_start_head(s, err);
 }
 
 static ecg_status run(stage2 *s, ecg_err *err)

@@ -57,5 +57,7 @@ ecg_status ecg_finetune_source(stage2 *s, ecg_err *err);
 ecg_status ecg_finetune_check(const stage2 *s, ecg_err *err);
 /* The parts of the source, a new head, and what it reads; frozen as asked; prevalences. The teacher is open. */
 ecg_status ecg_finetune_build(stage2 *s, ecg_err *err);
+/* The linear head from a ridge regression of the seen labels on the embedding; the penalty from half A. After build and buffers. */
+ecg_status ecg_finetune_start_head(stage2 *s, ecg_err *err);
 
 #endif

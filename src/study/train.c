@@ -55,7 +55,7 @@ static ecg_status save_checkpoint(const ecg_training *t, const ecg_train_state *
         (st = ecg_tensorsw_put(w, "train.score", ECG_F64, 1, (int64_t[]){SCORES}, score, err)) ||
         (t->parts && (st = ecg_tensorsw_put(w, "train.parts", ECG_F64, 1, (int64_t[]){t->parts}, s->part_sum, err))) ||
         (st = ecg_params_save(p, w, "", p->value, err)) || (st = ecg_params_save(p, w, "m/", p->m, err)) ||
-        (st = ecg_params_save(p, w, "v/", p->v, err))) {
+        (st = ecg_params_save(p, w, "v/", p->v, err)) || (t->mean && (st = ecg_params_save(p, w, "mean/", t->mean, err)))) {
         ecg_tensorsw_abort(w);
         return st;
     }
@@ -75,7 +75,7 @@ static ecg_status read_checkpoint(ecg_train_state *s, const ecg_training *t, con
     if (!identity || strcmp(identity, t->identity))
         return ecg_fail(err, ECG_EDATA, "the checkpoint belongs to another run: %.80s, not %.80s", identity ? identity : "nameless", t->identity);
     if ((st = ecg_params_load(p, f, "", "", p->value, err)) || (st = ecg_params_load(p, f, "", "m/", p->m, err)) ||
-        (st = ecg_params_load(p, f, "", "v/", p->v, err)))
+        (st = ecg_params_load(p, f, "", "v/", p->v, err)) || (t->mean && (st = ecg_params_load(p, f, "", "mean/", t->mean, err))))
         return st;
     int64_t at[POSITIONS];
     double x[SCORES];
@@ -111,6 +111,29 @@ typedef struct {
     double saved_at; /* clock at the last checkpoint */
 } course;
 
+/* mean += (1 - decay)(value - mean): what never moves stays as it is bit for bit. The first steps count more, or the beginning would weigh for long. */
+static void follow(const ecg_training *t, int64_t step)
+{
+    const ecg_params *p = &t->model->table;
+    const double early = (double)(step + 1) / (double)(step + 10);
+    const float share = (float)(1 - (t->average < early ? t->average : early));
+    for (size_t i = 0; i < p->floats; i++)
+        t->mean[i] += share * (p->value[i] - t->mean[i]);
+}
+
+/* The mean in the place of the parameters, and back again. */
+static void change_places(ecg_training *t)
+{
+    ecg_params *p = &t->model->table;
+    float *value = p->value;
+    if (!t->mean)
+        return;
+    p->value = t->mean;
+    t->mean = value;
+    if (t->encoder_trains)
+        ecg_encoder_refresh(t->model->encoder, p, t->exec);
+}
+
 static ecg_status one_step(const ecg_training *t, ecg_train_state *s, const course *c, ecg_err *err)
 {
     ecg_params *p = &t->model->table;
@@ -129,6 +152,8 @@ static ecg_status one_step(const ecg_training *t, ecg_train_state *s, const cour
     ecg_adamw_step(p, &now, s->step + 1, t->exec);
     if (t->encoder_trains)
         ecg_encoder_refresh(t->model->encoder, p, t->exec);
+    if (t->mean)
+        follow(t, s->step);
     s->loss_sum += loss;
     for (int i = 0; i < t->parts; i++)
         s->part_sum[i] += t->part_now[i];
@@ -174,24 +199,34 @@ static void parts_text(char *out, size_t size, const ecg_training *t, const ecg_
         at += (size_t)snprintf(out + at, size - at, ", \"%s\": %.9g", t->part[i], s->part_sum[i] / (double)steps);
 }
 
+/* Is the epoch the best so far? Then it is written down. */
+static ecg_status judge_and_keep(const ecg_training *t, ecg_train_state *s, double *measure, ecg_err *err)
+{
+    const ecg_status st = t->judge(t->ctx, measure, err);
+    const bool better = s->best_epoch == 0 || !isfinite(*measure) || (t->higher ? *measure > s->best : *measure < s->best);
+    if (st || !better)
+        return st;
+    s->best = *measure;
+    s->best_epoch = s->epoch + 1;
+    s->best_step = s->step;
+    return t->keep(t->ctx, s, err);
+}
+
 /* Selection, metrics, checkpoint. */
-static ecg_status end_epoch(const ecg_training *t, ecg_train_state *s, course *c, double began, int64_t steps_here, ecg_err *err)
+static ecg_status end_epoch(ecg_training *t, ecg_train_state *s, course *c, double began, int64_t steps_here, ecg_err *err)
 {
     double measure = NAN;
-    ecg_status st = t->judge(t->ctx, &measure, err);
+    ecg_status st = ECG_OK;
+    if (t->judge_every < 2 || (s->epoch + 1) % t->judge_every == 0 || s->epoch + 1 == t->epochs) {
+        change_places(t);
+        st = judge_and_keep(t, s, &measure, err);
+        change_places(t);
+    }
     if (st == ECG_EINTR)
         return interrupted(t, s, err);
     if (st)
         return st;
     const double loss = s->loss_sum / (double)c->steps;
-    const bool better = s->best_epoch == 0 || !isfinite(measure) || (t->higher ? measure > s->best : measure < s->best);
-    if (better) {
-        s->best = measure;
-        s->best_epoch = s->epoch + 1;
-        s->best_step = s->step;
-        if ((st = t->keep(t->ctx, s, err)))
-            return st;
-    }
     char value[32] = "null", parts[384], line[1024];
     parts_text(parts, sizeof parts, t, s, c->steps);
     s->epoch++;
@@ -215,7 +250,7 @@ static ecg_status end_epoch(const ecg_training *t, ecg_train_state *s, course *c
     return ECG_OK;
 }
 
-static ecg_status to_the_end(ecg_train_state *state, const ecg_training *t, ecg_err *err)
+static ecg_status to_the_end(ecg_train_state *state, ecg_training *t, ecg_err *err)
 {
     ecg_train_state s = {0};
     course c = {.steps = t->rows->n / t->batch, .saved_at = ecg_clock()};
@@ -249,11 +284,18 @@ static ecg_status to_the_end(ecg_train_state *state, const ecg_training *t, ecg_
     return st;
 }
 
-ecg_status ecg_train(const ecg_training *t, const char *more, ecg_err *err)
+ecg_status ecg_train(ecg_training *t, const char *more, ecg_err *err)
 {
     char best[32] = "null", result[1024];
     ecg_train_state state = {0};
+    const ecg_params *p = &t->model->table;
+    if (t->average > 0 && !(t->mean = malloc(p->floats * sizeof *t->mean)))
+        return ecg_fail(err, ECG_ENOMEM, "out of memory");
+    if (t->mean)
+        memcpy(t->mean, p->value, p->floats * sizeof *t->mean);
     const ecg_status st = to_the_end(&state, t, err);
+    free(t->mean);
+    t->mean = NULL;
     if (st && st != ECG_EINTR)
         return st;
     if (isfinite(state.best) && state.best_epoch)

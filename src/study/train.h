@@ -51,6 +51,9 @@ typedef struct {
     ecg_lr_kind schedule;
     int64_t warmup;
     bool encoder_trains;
+    double average;               /* decay of the running mean of the parameters that is judged and kept in their place; 0: none */
+    float *mean;                  /* (table floats) that mean; NULL: none. ecg_train's own */
+    int64_t judge_every;          /* epochs; the last one is always judged; 0: each */
     const char *identity;         /* what must agree when a checkpoint is continued: stage and hashes */
     int parts;                    /* of the loss that metrics.jsonl names; 0: the loss alone */
     const char *const *part;      /* (parts) "loss_labels" ... */
@@ -74,6 +77,6 @@ int64_t ecg_train_epochs(int64_t epochs, int64_t updates, int64_t rows, int64_t 
 
 /* Runs to the end, or from the checkpoint in the run folder, and closes t->run with the result; more: what else to say there, ", \"key\": value" as
  * often as needed, or "". ECG_EINTR: stopped, saved. ECG_EDATA: the loss or a gradient is not finite; the last checkpoint stays. */
-ecg_status ecg_train(const ecg_training *t, const char *more, ecg_err *err);
+ecg_status ecg_train(ecg_training *t, const char *more, ecg_err *err);
 
 #endif
