@@ -148,6 +148,13 @@ typedef struct {
     ecg_cited *cite;
 } ecg_why;
 
+/* What a part of the recording does for a diagnosis: how far its logit falls when that part is a straight line. Of the model, not of the patient. */
+enum { ECG_WAVE_P, ECG_WAVE_QRS, ECG_WAVE_ST_T, ECG_WAVES };
+typedef struct {
+    double lead[12]; /* I, II, III, aVR, aVL, aVF, V1 ... V6; NAN: the model does not read it */
+    double wave[ECG_WAVES]; /* in all leads and beats; NAN: no heartbeats were found */
+} ecg_occlusion;
+
 typedef enum { ECG_VERDICT_NONE, ECG_VERDICT_YES, ECG_VERDICT_NO, ECG_VERDICT_UNCERTAIN } ecg_verdict;
 
 typedef struct {
@@ -167,6 +174,9 @@ typedef struct {
     ecg_verdict verdict;    /* at the answer's alpha */
     const ecg_why *why;     /* NULL: not explained */
     int row;                /* of the model's label table */
+    double local_prevalence; /* that probability, interval and truth were shifted to; NAN: they are those of the calibration records */
+    int near_known, near_with; /* of the most similar recordings: where it is known, and those that have it */
+    const ecg_occlusion *occlusion; /* NULL: not asked for, not explained, or no claims */
 } ecg_score;
 
 typedef enum { ECG_INPUT_OK, ECG_INPUT_CAUTION /* no YES and no NO */, ECG_INPUT_REFUSED /* no claims at all */ } ecg_input_state;
@@ -190,12 +200,32 @@ typedef struct {
     int confirms, confirm[3];    /* places in lab[]: worth a blood test */
     ecg_why *why;                /* those the diagnoses point to; owned */
     int whys;
+    ecg_occlusion *occlusion;    /* as why; owned */
+    int occlusions, beats;       /* beats: found and occluded */
+    int near;                    /* so many similar recordings were looked at, of near_of; 0: none */
+    int64_t near_of;
+    int local;                   /* labels with a local prevalence */
 } ecg_answer;
+
+/* Recordings to compare with: a file of embeddings, diagnoses and measured values that `ecgraft recalibrate --neighbours-out` makes. It holds data of
+ * patients, without names, and stays where it was made. ECG_ECONTRACT: made with another encoder or other labels. */
+typedef struct ecg_neighbours ecg_neighbours;
+ECG_API ecg_status ecg_neighbours_open(ecg_neighbours **out, const char *path, const ecg_model *model, ecg_err *err);
+ECG_API void ecg_neighbours_close(ecg_neighbours *n);
+
+/* How frequent labels are where the model is used: a table with the columns code, prevalence (above 0, below 1). Codes that the model does not know
+ * are passed over; ECG_EDATA: it knows none of them. */
+typedef struct ecg_prevalence ecg_prevalence;
+ECG_API ecg_status ecg_prevalence_open(ecg_prevalence **out, const char *path, const ecg_model *model, ecg_err *err);
+ECG_API void ecg_prevalence_close(ecg_prevalence *p);
 
 typedef struct {
     bool allow_missing_leads; /* a lead that is absent enters as zeros instead of a refusal */
     double alpha;             /* of verdicts, 0.005 to 0.5; 0: 0.1 */
     int explain;              /* so many of the most probable diagnoses get a WHY; -1: all */
+    bool occlusion;           /* of the same diagnoses: every lead and wave taken away in turn, 15 times the work */
+    const ecg_neighbours *neighbours; /* NULL: none */
+    const ecg_prevalence *prevalence; /* NULL: that of the calibration records */
 } ecg_predict_options;
 
 /* options may be NULL. ECG_EREFUSED: under 250 samples at the model's rate, a lead absent, nothing but missing samples. */

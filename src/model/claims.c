@@ -170,6 +170,6 @@ void ecg_claim_all(ecg_answer *a)
         a->uncertain += a->diagnosis[i].verdict == ECG_VERDICT_UNCERTAIN;
     }
     for (int i = 0; i < a->labs && a->confirms < 3; i++)
-        if (a->input == ECG_INPUT_OK && a->lab[i].probability > 2 * a->lab[i].prevalence && a->lab[i].lo > a->lab[i].prevalence)
+        if (a->input == ECG_INPUT_OK && a->lab[i].probability > 2 * ecg_base_rate(&a->lab[i]) && a->lab[i].lo > ecg_base_rate(&a->lab[i]))
             a->confirm[a->confirms++] = i;
 }

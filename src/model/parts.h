@@ -4,7 +4,7 @@
 #ifndef ECG_MODEL_PARTS_H
 #define ECG_MODEL_PARTS_H
 
-#include "model/bundle.h"
+#include "model/neighbours.h"
 
 /* logit (K), prob (K, may be NULL): means over the crops of one head's logits and sigmoids. h (crops, width) */
 ecg_status ecg_head_means(double *logit, double *prob, const ecg_model *m, const ecg_head *head, const float *h, int crops, ecg_err *err);
@@ -22,7 +22,14 @@ void ecg_claim_all(ecg_answer *a);
 /* Probability of label k for a mean logit, as ecg_claim gives it; raw: where there is no calibrator. */
 double ecg_probability_of(const ecg_model *m, const ecg_head *head, int k, double logit, double raw);
 
+/* Probability, interval and share flagged at the local prevalence, where p (may be NULL) tells one; returns of how many labels. After ecg_claim. */
+int ecg_shift(ecg_score *s, int n, const ecg_prevalence *p, int head);
+double ecg_shift_one(double p, const ecg_score *s); /* any probability of that label, calibrated as its own */
+double ecg_base_rate(const ecg_score *s);            /* the local prevalence, else that of the training folds */
+
 /* Explains the first `most` diagnoses of the answer (-1: all). h (crops, width), mean (width) */
 ecg_status ecg_explain_answer(ecg_answer *a, const ecg_model *m, const float *h, int crops, const float *mean, int most, ecg_err *err);
+/* Occludes leads and waves of x (n, leads, prepared) for the same diagnoses. */
+ecg_status ecg_occlude_answer(ecg_answer *a, const ecg_model *m, const float *x, int64_t n, int most, ecg_err *err);
 
 #endif

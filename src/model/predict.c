@@ -184,7 +184,7 @@ static ecg_status score(ecg_score **out, int *n, const ecg_model *m, const ecg_h
 static int by_ratio(const void *a, const void *b)
 {
     const ecg_score *x = a, *y = b;
-    const double rx = x->probability / x->prevalence, ry = y->probability / y->prevalence;
+    const double rx = x->probability / ecg_base_rate(x), ry = y->probability / ecg_base_rate(y);
     if (rx != ry)
         return rx < ry ? 1 : -1;
     return strcmp(x->code, y->code);
@@ -198,7 +198,7 @@ static ecg_status choose_reasons(ecg_answer *a, ecg_err *err)
         return ecg_fail(err, ECG_ENOMEM, "no memory for %d labels", a->labs);
     int n = 0;
     for (int i = 0; i < a->labs; i++)
-        if (a->lab[i].prevalence > 0 && a->lab[i].probability / a->lab[i].prevalence > reason_ratio && a->lab[i].auroc > reason_auroc)
+        if (ecg_base_rate(&a->lab[i]) > 0 && a->lab[i].probability / ecg_base_rate(&a->lab[i]) > reason_ratio && a->lab[i].auroc > reason_auroc)
             list[n++] = a->lab[i];
     qsort(list, (size_t)n, sizeof *list, by_ratio);
     a->reason = list;
@@ -217,7 +217,7 @@ static ecg_status check_options(ecg_answer *out, const ecg_model *m, const ecg_p
 }
 
 /* Both heads on the embeddings of the crops, what may be said of the scores, and why. */
-static ecg_status answer(ecg_answer *out, const ecg_model *m, const float *h, const float *mean, int explain, ecg_err *err)
+static ecg_status answer(ecg_answer *out, const ecg_model *m, const float *h, const float *mean, const ecg_predict_options *how, ecg_err *err)
 {
     ecg_status st = ECG_OK;
     for (int i = 0; i < m->heads && !st; i++) {
@@ -230,6 +230,7 @@ static ecg_status answer(ecg_answer *out, const ecg_model *m, const float *h, co
         st = score(list, n, m, head, h, out->crops, err);
         if (!st) {
             ecg_claim(*list, *n, m, head, out);
+            out->local += ecg_shift(*list, *n, how->prevalence, i);
             qsort(*list, (size_t)*n, sizeof **list, by_probability);
         }
     }
@@ -237,8 +238,10 @@ static ecg_status answer(ecg_answer *out, const ecg_model *m, const float *h, co
         st = choose_reasons(out, err);
     if (!st) {
         ecg_claim_all(out);
-        st = ecg_explain_answer(out, m, h, out->crops, mean, explain, err);
+        st = ecg_explain_answer(out, m, h, out->crops, mean, how->explain, err);
     }
+    if (!st && how->neighbours)
+        st = ecg_count_neighbours(out, how->neighbours, mean, err);
     return st;
 }
 
@@ -266,7 +269,9 @@ ecg_status ecg_predict(ecg_answer *out, const ecg_model *m, const ecg_record *re
         float *mean = h + (size_t)out->crops * (size_t)m->shape.width;
         ecg_mean_crops(mean, h, out->crops, m->shape.width);
         ecg_doubt(out, m, mean, x, n);
-        st = answer(out, m, h, mean, how.explain, err);
+        st = answer(out, m, h, mean, &how, err);
+        if (!st && how.occlusion)
+            st = ecg_occlude_answer(out, m, x, n, how.explain, err);
     }
 done:
     free(x);
@@ -281,6 +286,7 @@ void ecg_answer_clear(ecg_answer *a)
     for (int i = 0; i < a->whys; i++)
         free(a->why[i].cite);
     free(a->why);
+    free(a->occlusion);
     free(a->diagnosis);
     free(a->lab);
     free(a->reason);

@@ -44,15 +44,16 @@ static bool quality(const work *w, int p)
 {
     const ecg_score *s = w->score[p];
     const ecg_uncertainty *u = &w->m->uncertain[w->labs - w->m->head];
-    if (!u->K || !(u->label[p].auroc_lo > quality_bar) || !(s->probability > s->prevalence))
+    if (!u->K || !(u->label[p].auroc_lo > quality_bar) || !(s->probability > ecg_base_rate(s)))
         return false;
     const double known = (double)(s->positives + s->negatives);
-    return known > 0 && !(s->truth <= (double)s->positives / known);
+    return known > 0 && !(s->truth <= (isnan(s->local_prevalence) ? (double)s->positives / known : s->local_prevalence));
 }
 
 /* The diagnosis' probability when lab p looks neutral. */
-static ecg_status edited(double *out, work *w, int k, int p, const int *held, int n_held, ecg_err *err)
+static ecg_status edited(double *out, work *w, const ecg_score *d, int p, const int *held, int n_held, ecg_err *err)
 {
+    const int k = d->row;
     const size_t H = (size_t)w->e->H;
     *out = NAN;
     if (!ecg_explainer_edit(w->move, w->e, w->mean, p, held, n_held))
@@ -62,7 +63,7 @@ static ecg_status edited(double *out, work *w, int k, int p, const int *held, in
     const ecg_status st = ecg_head_means(w->logit, NULL, w->m, w->diagnoses, w->moved, w->crops, err);
     if (!st) {
         const double e = exp(-fabs(w->logit[k])), raw = w->logit[k] < 0 ? e / (1 + e) : 1 / (1 + e);
-        *out = ecg_probability_of(w->m, w->diagnoses, k, w->logit[k], raw);
+        *out = ecg_shift_one(ecg_probability_of(w->m, w->diagnoses, k, w->logit[k], raw), d);
     }
     return st;
 }
@@ -133,9 +134,9 @@ static ecg_status explain_one(ecg_why *y, work *w, const ecg_score *d, ecg_err *
         return ecg_fail(err, st, "no memory for reasons");
     for (int i = 0; i < y->cited + y->same && !st; i++) {
         y->cite[i].before = d->probability;
-        st = edited(&y->cite[i].free, w, k, row[i], NULL, 0, err);
+        st = edited(&y->cite[i].free, w, d, row[i], NULL, 0, err);
         if (!st)
-            st = edited(&y->cite[i].isolated, w, k, row[i], row, y->cited, err);
+            st = edited(&y->cite[i].isolated, w, d, row[i], row, y->cited, err);
     }
     return st;
 }

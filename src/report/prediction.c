@@ -9,6 +9,8 @@
 #include <string.h>
 
 #define WHY_NOTE "These numbers describe the model and past patients. They do not show a cause in this patient."
+#define OCCLUSION_NOTE "fall of the logit when the lead, or the wave of all beats, is a straight line; no such recording occurs, so this says where to look and not why"
+#define LOCAL_NOTE "probabilities, intervals and shares flagged are shifted to the local prevalence; verdicts compare with each class by itself and do not change"
 #define NO_CALIBRATORS "this model has no calibrators: scores without claims (`ecgraft recalibrate` fits them)"
 
 ecg_status ecg_model_name_of(ecg_model_name *out, const char *path, ecg_err *err)
@@ -95,6 +97,10 @@ static json_t *score_json(const ecg_score *s, const ecg_answer *a)
     set(j, "flagged", isnan(s->truth) ? json_null() : json_pack("{s:f, s:I}", "per_100", 100 * s->truth, "of", (json_int_t)s->truth_of));
     set(j, "calibrator", *s->calibrator ? json_pack("{s:s, s:I, s:I}", "kind", s->calibrator, "positives", (json_int_t)s->positives, "negatives",
                                                      (json_int_t)s->negatives) : json_null());
+    if (a->local)
+        set_number(j, "local_prevalence", s->local_prevalence);
+    if (a->near)
+        set(j, "neighbours", json_pack("{s:i, s:i}", "known", s->near_known, "with", s->near_with));
     return j;
 }
 
@@ -151,8 +157,35 @@ static void __attribute__((format(printf, 2, 3))) say(json_t *sentences, const c
     json_array_append_new(sentences, ecg_json_words(line));
 }
 
-static json_t *sentences_json(const ecg_why *y, const char *code)
+static const ecg_score *lab_of(const ecg_answer *a, const char *code)
 {
+    for (int i = 0; i < a->labs; i++)
+        if (strcmp(a->lab[i].code, code) == 0)
+            return &a->lab[i];
+    return NULL;
+}
+
+/* "22 of the 50 most similar recordings had I50.9; NT-proBNP was measured in 18 of them and high in 13." */
+static void say_neighbours(json_t *list, const ecg_answer *a, const ecg_score *d, const char *text)
+{
+    const ecg_why *y = d->why;
+    char line[400];
+    int n = snprintf(line, sizeof line, "%d of the %d most similar recordings had %s", d->near_with, d->near_known, text);
+    for (int i = 0; i < y->cited + y->same && i < 3 && n < (int)sizeof line; i++) {
+        const ecg_score *lab = lab_of(a, y->cite[i].code);
+        char test[64];
+        const char *direction;
+        ecg_lab_words(test, sizeof test, &direction, y->cite[i].code);
+        if (lab)
+            n += snprintf(line + n, sizeof line - (size_t)n, "; %s was measured in %d and %s in %d", test, lab->near_known, *direction ? direction : "abnormal", lab->near_with);
+    }
+    say(list, "%s.", line);
+}
+
+static json_t *sentences_json(const ecg_answer *a, const ecg_score *d)
+{
+    const ecg_why *y = d->why;
+    const char *code = d->code;
     json_t *list = json_array();
     char text[72];
     ecg_code_text(text, sizeof text, code);
@@ -175,11 +208,14 @@ static json_t *sentences_json(const ecg_why *y, const char *code)
         else
             say(list, "In past patients the two do not clearly go together.");
     }
+    if (a->near)
+        say_neighbours(list, a, d, text);
     return list;
 }
 
-static json_t *why_json(const ecg_why *y, const char *code)
+static json_t *why_json(const ecg_answer *a, const ecg_score *d)
 {
+    const ecg_why *y = d->why;
     json_t *j = json_object(), *cited = json_array(), *same = json_array();
     set_number(j, "logit", y->logit);
     set_number(j, "baseline", y->baseline);
@@ -193,8 +229,22 @@ static json_t *why_json(const ecg_why *y, const char *code)
     set(j, "cited", cited);
     set(j, "same_thing", same);
     set(j, "weak", json_integer(y->weak));
-    set(j, "sentences", sentences_json(y, code));
+    set(j, "sentences", sentences_json(a, d));
     set(j, "note", json_string(WHY_NOTE));
+    return j;
+}
+
+/* Falls of the logit; what was not taken away is null. */
+static json_t *occlusion_json(const ecg_occlusion *o)
+{
+    static const char *const waves[ECG_WAVES] = {"P", "QRS", "ST-T"};
+    json_t *leads = json_object(), *parts = json_object(), *j = json_object();
+    for (int l = 0; l < ECG_LEADS; l++)
+        set_number(leads, ecg_lead_names[l], o->lead[l]);
+    for (int w = 0; w < ECG_WAVES; w++)
+        set_number(parts, waves[w], o->wave[w]);
+    set(j, "leads", leads);
+    set(j, "waves", parts);
     return j;
 }
 
@@ -233,6 +283,12 @@ static void set_claims(json_t *j, const ecg_answer *a, const ecg_model *m)
     set(j, "explained", json_boolean(a->explained));
     set(j, "explained_note", text_or_null(a->not_explained));
     set(j, "verdicts", verdicts_json(a));
+    if (a->near)
+        set(j, "neighbours", json_pack("{s:i, s:I}", "looked_at", a->near, "of", (json_int_t)a->near_of));
+    if (a->local)
+        set(j, "local_prevalence", json_pack("{s:i, s:s}", "labels", a->local, "note", LOCAL_NOTE));
+    if (a->occlusions)
+        set(j, "occlusion", json_pack("{s:i, s:s}", "beats", a->beats, "note", OCCLUSION_NOTE));
 }
 
 json_t *ecg_prediction_json(const char *recording, const ecg_answer *a, const ecg_model *m, const ecg_model_name *name, int top)
@@ -252,7 +308,9 @@ json_t *ecg_prediction_json(const char *recording, const ecg_answer *a, const ec
     for (int i = 0; i < d; i++) {
         const ecg_score *s = &a->diagnosis[i];
         json_t *one = score_json(s, a);
-        set(one, "why", s->why ? why_json(s->why, s->code) : json_null());
+        set(one, "why", s->why ? why_json(a, s) : json_null());
+        if (s->occlusion)
+            set(one, "occlusion", occlusion_json(s->occlusion));
         json_array_append_new(diagnoses, one);
         char *text = ecg_prediction_sentence(a, i);
         json_array_append_new(sentences, ecg_json_words(text ? text : ""));
