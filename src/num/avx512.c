@@ -57,7 +57,7 @@ static void pack_amx(float *packed, const float *b, int n, int k, int ldb, unsig
 static const ecg_kernels amx, amx_bf16 = {
     .name = "amx",
     .words = "amx, bf16 on tiles",
-    .precision = ECG_BF16,
+    .precision = ECG_IN_BF16,
     .twin = &amx,
     .gemm = gemm_amx,
     .pack = pack_amx,
@@ -67,7 +67,7 @@ static const ecg_kernels amx, amx_bf16 = {
 static const ecg_kernels amx = {
     .name = NAME,
     .words = NAME,
-    .precision = ECG_FLOAT32,
+    .precision = ECG_IN_FLOAT32,
     .twin = &amx_bf16,
     .gemm = gemm,
     .pack = pack_b,

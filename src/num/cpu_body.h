@@ -357,7 +357,7 @@ static void conv_backward(float *du, float *dk0, float *dk1, float *dD, const fl
 static const ecg_kernels table, table_bf16 = {
     .name = NAME,
     .words = NAME ", operands rounded to bf16 (no AMX)",
-    .precision = ECG_BF16,
+    .precision = ECG_IN_BF16,
     .twin = &table,
     .gemm = gemm_bf16,
     .pack = pack_bf16,
@@ -367,7 +367,7 @@ static const ecg_kernels table, table_bf16 = {
 static const ecg_kernels table = {
     .name = NAME,
     .words = NAME,
-    .precision = ECG_FLOAT32,
+    .precision = ECG_IN_FLOAT32,
     .twin = &table_bf16,
     .gemm = gemm,
     .pack = pack_b,

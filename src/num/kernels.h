@@ -14,7 +14,7 @@
 enum { ECG_GEMM_TA = 1, ECG_GEMM_TB = 2, ECG_GEMM_ADD = 4, ECG_GEMM_PACKED = 8, ECG_GEMM_WIDE = 16 };
 
 /* Of the operands of wide products. Sums, parameters, moments, states and every other kernel are float32 or better in both. */
-typedef enum { ECG_FLOAT32, ECG_BF16 } ecg_precision;
+typedef enum { ECG_IN_FLOAT32, ECG_IN_BF16 } ecg_precision;
 
 /* A two-sided convolution whose taps come from state spaces, T = ECG_CHUNK steps at a time: what lies in the same chunk by its taps, what
  * lies before and after through the states P and Q at the chunk's edges. Derivation: docs/math/s4_kernel.md.

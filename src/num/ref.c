@@ -395,7 +395,7 @@ static void adamw(float *p, float *m, float *v, const float *g, size_t n, double
 static const ecg_kernels table, table_bf16 = {
     .name = "ref",
     .words = "ref, operands rounded to bf16",
-    .precision = ECG_BF16,
+    .precision = ECG_IN_BF16,
     .twin = &table,
     .gemm = gemm_bf16,
     .pack = pack_bf16,
@@ -405,7 +405,7 @@ static const ecg_kernels table, table_bf16 = {
 static const ecg_kernels table = {
     .name = "ref",
     .words = "ref",
-    .precision = ECG_FLOAT32,
+    .precision = ECG_IN_FLOAT32,
     .twin = &table_bf16,
     .gemm = gemm,
     .pack = pack,

@@ -140,7 +140,7 @@ static void check(int c, unsigned flags, bool real)
     for (int form = 0; form < 3; form++) { /* as it lies, with a bias, packed with a bias */
         const float *with = form && !(flags & ECG_GEMM_ADD) ? bias : NULL;
         float *want = copy_of(before, nc), *got = copy_of(before, nc), *code = copy_of(before, nc);
-        ecg_kernels_at(ecg_kernels_ref(), ECG_BF16)->gemm(want, a, b, with, m, n, k, lda, ldb, ldc, flags | ECG_GEMM_WIDE);
+        ecg_kernels_at(ecg_kernels_ref(), ECG_IN_BF16)->gemm(want, a, b, with, m, n, k, lda, ldb, ldc, flags | ECG_GEMM_WIDE);
         if (form == 2) {
             emulated_pack(packed, b, cut, k, ldb, flags);
             if (cut < n)
@@ -155,7 +155,7 @@ static void check(int c, unsigned flags, bool real)
                 fail_msg("%s, flags %u, form %d: %.9g instead of %.9g in row %zu, column %zu, relative to %g", products[c].why, flags, form,
                          (double)got[i], (double)want[i], i / ldc, i % ldc, largest);
         if (real) {
-            const ecg_kernels *amx = ecg_kernels_at(ecg_kernels_amx(), ECG_BF16);
+            const ecg_kernels *amx = ecg_kernels_at(ecg_kernels_amx(), ECG_IN_BF16);
             amx->pack(packed2, b, n, k, ldb, flags | ECG_GEMM_WIDE);
             amx->gemm(code, a, form == 2 ? packed2 : b, with, m, n, k, lda, ldb, ldc, flags | ECG_GEMM_WIDE | (form == 2 ? ECG_GEMM_PACKED : 0));
             assert_memory_equal(code, got, nc * sizeof *code);

@@ -120,7 +120,7 @@ static void check_product(int c, unsigned flags, ecg_pool *const *pools)
             biased[at] = (float)((flags & ECG_GEMM_ADD ? before[at] : bias[j]) + sum);
         }
     for (int l = 0; l < LEVELS; l++) {
-        const ecg_kernels *f32 = ecg_kernels_pick(levels[l]), *bf16 = f32 ? ecg_kernels_at(f32, ECG_BF16) : NULL;
+        const ecg_kernels *f32 = ecg_kernels_pick(levels[l]), *bf16 = f32 ? ecg_kernels_at(f32, ECG_IN_BF16) : NULL;
         if (!f32)
             continue;
         float *first = NULL;
@@ -192,13 +192,13 @@ static void tables_know_their_twins(void **state)
         const ecg_kernels *k = ecg_kernels_choose(levels[l], &all, NULL);
         if (!k)
             continue; /* not in this build */
-        assert_int_equal(k->precision, ECG_FLOAT32);
-        assert_ptr_equal(ecg_kernels_at(k, ECG_FLOAT32), k);
-        const ecg_kernels *b = ecg_kernels_at(k, ECG_BF16);
-        assert_int_equal(b->precision, ECG_BF16);
+        assert_int_equal(k->precision, ECG_IN_FLOAT32);
+        assert_ptr_equal(ecg_kernels_at(k, ECG_IN_FLOAT32), k);
+        const ecg_kernels *b = ecg_kernels_at(k, ECG_IN_BF16);
+        assert_int_equal(b->precision, ECG_IN_BF16);
         assert_string_equal(b->name, levels[l]);
-        assert_ptr_equal(ecg_kernels_at(b, ECG_FLOAT32), k);
-        assert_ptr_equal(ecg_kernels_at(b, ECG_BF16), b);
+        assert_ptr_equal(ecg_kernels_at(b, ECG_IN_FLOAT32), k);
+        assert_ptr_equal(ecg_kernels_at(b, ECG_IN_BF16), b);
         assert_true(b->scan == k->scan && b->gelu == k->gelu && b->layernorm == k->layernorm && b->adamw == k->adamw);
         assert_true(b->gemm != k->gemm && b->pack != k->pack);
     }
