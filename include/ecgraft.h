@@ -174,6 +174,8 @@ typedef struct {
     ecg_verdict verdict;    /* at the answer's alpha */
     const ecg_why *why;     /* NULL: not explained */
     int row;                /* of the model's label table */
+    double test_auroc, test_lo, test_hi; /* on the test folds, which took no part in anything, and its 95 % interval; NAN: not recorded */
+    int64_t test_positives, test_negatives;
     double local_prevalence; /* that probability, interval and truth were shifted to; NAN: they are those of the calibration records */
     int near_known, near_with; /* of the most similar recordings: where it is known, and those that have it */
     const ecg_occlusion *occlusion; /* NULL: not asked for, not explained, or no claims */

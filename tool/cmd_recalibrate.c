@@ -8,12 +8,13 @@
 #include "settings.h"
 #include "study/recalibrate.h"
 
-static const char *out, *roles_text;
+static const char *out, *roles_text, *neighbours;
 static bool json;
 
 static const option options[] = {
     {"output", 'o', OPT_TEXT, &out, "MODEL", "model file to write"},
     {"roles", 0, OPT_TEXT, &roles_text, "ROLES", "another cohort than that of the training: only its validation folds calibrate (default: all of its records)"},
+    {"neighbours-out", 0, OPT_TEXT, &neighbours, "FILE", "also the recordings that `predict --neighbours` compares with: data of patients, not to be passed on"},
     {"json", 0, OPT_FLAG, &json, NULL, "what was fitted as JSON"},
     {0},
 };
@@ -35,6 +36,8 @@ static void print_json(const ecg_recalibration *r)
     json_object_set_new(j, "distances", json_boolean(r->distances));
     json_object_set_new(j, "explained", json_boolean(r->explained));
     json_object_set_new(j, "not_explained", r->explained ? json_null() : ecg_json_words(r->not_explained));
+    json_object_set_new(j, "tested", json_integer(r->tested));
+    json_object_set_new(j, "neighbours", json_integer(r->neighbours));
     json_object_set_new(j, "completeness", ecg_json_number(r->completeness));
     json_object_set_new(j, "random", ecg_json_number(r->random));
     tool_json_print(j);
@@ -58,6 +61,10 @@ static void print_text(const ecg_recalibration *r)
     else
         printf("explanations %s: laboratory logits follow %.0f %% of the diagnosis scores' variation on held-out records, as many random directions %.0f %%\n",
                r->fitted ? "from the training folds" : "as they were", 100 * r->completeness, 100 * r->random);
+    if (r->tested)
+        printf("AUROC of each label from %lld records of the test folds\n", (long long)r->tested);
+    if (r->neighbours)
+        printf("%s: %lld records to compare with; it holds data of patients and is not to be passed on with the model\n", neighbours, (long long)r->neighbours);
     printf("%s: %s\n", out, ECG_STATEMENT);
 }
 
@@ -77,7 +84,7 @@ static int run(int argc, char **argv)
         return code;
     ecg_status st = tool_exec(&exec, &err);
     if (!st) {
-        const ecg_recalibration_task task = {.model = argv[1], .cohort = argv[2], .out = out, .roles = given ? &roles : NULL, .seed = (uint64_t)common.seed,
+        const ecg_recalibration_task task = {.model = argv[1], .cohort = argv[2], .out = out, .neighbours = neighbours, .roles = given ? &roles : NULL, .seed = (uint64_t)common.seed,
                                              .exec = &exec, .watch = tool_watch()};
         st = ecg_recalibrate(&result, &task, &err);
     }
@@ -92,7 +99,7 @@ static int run(int argc, char **argv)
 const command cmd_recalibrate = {
     .name = "recalibrate",
     .summary = "what a model's scores are worth, fitted on a cohort: probabilities, intervals, verdicts, explanations",
-    .usage = "MODEL COHORT -o NEW [--roles ROLES] [--json]",
+    .usage = "MODEL COHORT -o NEW [--roles ROLES] [--neighbours-out FILE] [--json]",
     .example = "ecgraft recalibrate runs/labs hospital.cohort -o runs/labs/calibrated.safetensors",
     .more = "On the cohort of the training: calibrators from the half of validation that chose nothing, explanations from the training folds.\n"
             "On another cohort (a new site, a few hundred ECGs with diagnoses): calibrators and distances of that site; explanations stay.\n"

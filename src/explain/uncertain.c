@@ -422,6 +422,7 @@ void ecg_uncertainty_clear(ecg_uncertainty *u)
     free(u->label);
     free(u->step);
     free(u->quantile);
+    free(u->tested);
     *u = (ecg_uncertainty){0};
 }
 
@@ -462,6 +463,13 @@ const char *ecg_uncertainty_check(const ecg_uncertainty *u)
             if (isnan(q[j]) || (j && (i % 2 ? q[j] < q[j - 1] : q[j] > q[j - 1])))
                 return "conformal thresholds out of order";
         }
+    for (int k = 0; k < u->K && u->tested; k++) {
+        const ecg_tested *t = &u->tested[k];
+        const bool told = !isnan(t->auroc);
+        if (!(t->positives >= 0 && t->positives < 1e15 && t->negatives >= 0 && t->negatives < 1e15) ||
+            (told && !(share(t->auroc) && share(t->lo) && share(t->hi) && t->lo <= t->auroc && t->auroc <= t->hi)))
+            return "an AUROC on the test folds that contradicts itself";
+    }
     return next == u->steps ? NULL : "steps that belong to no calibrator";
 }
 

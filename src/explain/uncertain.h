@@ -37,16 +37,22 @@ typedef struct {
     int kind;
 } ecg_calibrator;
 
+/* How well a label was told on the test folds; Hanley and McNeil. */
+typedef struct { double positives, negatives, auroc, lo, hi; /* NAN without both */ } ecg_tested;
+
 typedef struct {
     int K;
     ecg_calibrator *label;       /* (K); owned */
     int64_t steps;
     ecg_step *step;              /* owned */
     float *quantile;             /* (K, 2, ECG_LEVELS); class 1: scores below are strange among those who have it, class 0: above; owned */
+    ecg_tested *tested;          /* (K), NULL: not tested; owned */
 } ecg_uncertainty;
 
 /* score, label (n, K); label 1, 0, else unknown; a score that is not finite counts as unknown. 0; -1: out of memory. */
 int ecg_uncertainty_fit(ecg_uncertainty *out, const double *score, const int8_t *label, int64_t n, int K, ecg_pool *pool);
+/* Fills tested from other records. 0; -1: out of memory, tested is NULL. */
+int ecg_uncertainty_test(ecg_uncertainty *u, const double *score, const int8_t *label, int64_t n);
 void ecg_uncertainty_clear(ecg_uncertainty *u);
 /* Is what a file holds of one piece? A text that says what is wrong, NULL: nothing. */
 const char *ecg_uncertainty_check(const ecg_uncertainty *u);

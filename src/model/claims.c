@@ -142,6 +142,15 @@ void ecg_claim(ecg_score *s, int n, const ecg_model *m, const ecg_head *head, co
     for (int i = 0; i < n; i++) {
         ecg_certainty c = {NAN, NAN, NAN, NAN, 0, NAN, NAN};
         s[i].calibrator = "";
+        s[i].test_auroc = s[i].test_lo = s[i].test_hi = NAN;
+        if (u && u->tested) {
+            const ecg_tested *t = &u->tested[s[i].row];
+            s[i].test_auroc = t->auroc;
+            s[i].test_lo = t->lo;
+            s[i].test_hi = t->hi;
+            s[i].test_positives = (int64_t)t->positives;
+            s[i].test_negatives = (int64_t)t->negatives;
+        }
         if (u) {
             const ecg_calibrator *by = &u->label[s[i].row];
             ecg_certainty_of(&c, u, s[i].row, s[i].crop_mean_logit);

@@ -9,8 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LABEL_FIELDS = 9, STEP_FIELDS = 6, PAIR_FIELDS = 7 };
+enum { LABEL_FIELDS = 9, STEP_FIELDS = 6, PAIR_FIELDS = 7, TESTED_FIELDS = 5 };
 static_assert(sizeof(ecg_step) == STEP_FIELDS * sizeof(float), "a step is a row of floats");
+static_assert(sizeof(ecg_tested) == TESTED_FIELDS * sizeof(double), "what was tested is a row of doubles");
 static_assert(sizeof(ecg_association) == PAIR_FIELDS * sizeof(float), "an association is a row of floats");
 
 bool ecg_extras_any(const ecg_model *m)
@@ -74,7 +75,13 @@ static ecg_status save_uncertainty(const ecg_model *m, int i, ecg_tensorsw *w, e
     if (!st)
         st = ecg_tensorsw_put(w, name, ECG_F32, 2, steps, u->step, err);
     snprintf(name, sizeof name, "uncertain.%s.quantile", m->head[i].set);
-    return st ? st : ecg_tensorsw_put(w, name, ECG_F32, 3, quantiles, u->quantile, err);
+    if (!st)
+        st = ecg_tensorsw_put(w, name, ECG_F32, 3, quantiles, u->quantile, err);
+    if (st || !u->tested)
+        return st;
+    const int64_t tested[2] = {u->K, TESTED_FIELDS};
+    snprintf(name, sizeof name, "uncertain.%s.tested", m->head[i].set);
+    return ecg_tensorsw_put(w, name, ECG_F64, 2, tested, u->tested, err);
 }
 
 static ecg_status save_outlier(const ecg_outlier *o, ecg_tensorsw *w, ecg_err *err)
@@ -186,6 +193,10 @@ static ecg_status take_uncertainty(ecg_model *m, int i, const ecg_tensors *file,
     snprintf(name, sizeof name, "uncertain.%s.quantile", m->head[i].set);
     if (!st)
         st = take((void **)&u->quantile, file, name, ECG_F32, 3, quantiles, err);
+    const int64_t tested[2] = {K, TESTED_FIELDS};
+    snprintf(name, sizeof name, "uncertain.%s.tested", m->head[i].set);
+    if (!st && ecg_tensors_find(file, name))
+        st = take((void **)&u->tested, file, name, ECG_F64, 2, tested, err);
     const char *wrong = st ? NULL : ecg_uncertainty_check(u);
     return wrong ? ecg_fail(err, ECG_EDATA, "uncertain.%s: %s", m->head[i].set, wrong) : st;
 }

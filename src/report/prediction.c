@@ -89,6 +89,8 @@ static json_t *score_json(const ecg_score *s, const ecg_answer *a)
     set_number(j, "crop_mean_logit", s->crop_mean_logit);
     set_number(j, "prevalence", s->prevalence);
     set_number(j, "auroc", s->auroc);
+    set(j, "auroc_test", isnan(s->test_auroc) ? json_null() : json_pack("{s:f, s:[f,f], s:I, s:I}", "auroc", s->test_auroc, "interval", s->test_lo, s->test_hi,
+                                                                       "positives", (json_int_t)s->test_positives, "negatives", (json_int_t)s->test_negatives));
     set(j, "interval", pair(s->lo, s->hi));
     set(j, "verdict", text_or_null(ecg_verdict_text(s->verdict)));
     ecg_verdict_note(note, sizeof note, s, a);

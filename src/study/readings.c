@@ -117,7 +117,8 @@ ecg_status ecg_readings_take(ecg_readings *out, const ecg_model *m, const ecg_lo
     out->h = malloc(N * (size_t)out->width * sizeof *out->h);
     out->pattern = malloc(N * ECG_PATTERNS * sizeof *out->pattern);
     out->patient = malloc(N * sizeof *out->patient);
-    got &= out->h && out->pattern && out->patient;
+    out->row = malloc(N * sizeof *out->row);
+    got &= out->h && out->pattern && out->patient && out->row;
     for (int i = 0; i < m->heads; i++) {
         out->K[i] = ecg_head_labels(m, &m->head[i], NULL);
         out->logit[i] = malloc(N * (size_t)out->K[i] * sizeof **out->logit);
@@ -127,6 +128,7 @@ ecg_status ecg_readings_take(ecg_readings *out, const ecg_model *m, const ecg_lo
     ecg_status st = got ? ECG_OK : ecg_fail(err, ECG_ENOMEM, "out of memory");
     for (int64_t i = 0; i < n && !st; i++) {
         row[i] = rows->row[i * rows->n / n];
+        out->row[i] = row[i];
         out->patient[i] = ecg_rows_patient(l->cohort, row[i]);
     }
     if (!st) {
@@ -150,6 +152,7 @@ void ecg_readings_clear(ecg_readings *r)
     free(r->h);
     free(r->pattern);
     free(r->patient);
+    free(r->row);
     *r = (ecg_readings){0};
 }
 

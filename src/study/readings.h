@@ -16,7 +16,7 @@ typedef struct {
     double *logit[2];        /* (n, K) mean over the crops */
     int8_t *label[2];        /* (n, K) in the model's order of labels; -1 unknown, also where the cohort does not know the label */
     double *pattern;         /* (n, ECG_PATTERNS) age in years, 1 for men; NAN */
-    int64_t *patient;        /* (n) */
+    int64_t *patient, *row;  /* (n), of the cohort */
 } ecg_readings;              /* all owned */
 
 /* At most `most` rows, evenly spread (0: all). m runs on m->exec. ECG_EINTR: stopped. */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "model/extras.h"
+#include "model/neighbours.h"
 #include "study/readings.h"
 #include "study/runlog.h"
 
@@ -104,6 +105,31 @@ static ecg_status calibrating(ecg_rows *own, const ecg_rows **rows, work *w, ecg
     return ECG_OK;
 }
 
+static ecg_status write_neighbours(work *w, const ecg_readings *r, ecg_err *err)
+{
+    const ecg_neighbour_rows rows = {r->n, r->h, {r->label[0], r->label[1]}, r->row, w->cohort.hash};
+    if (!w->task->neighbours)
+        return ECG_OK;
+    w->out->neighbours = r->n;
+    return ecg_neighbours_write(w->task->neighbours, &w->m, &rows, err);
+}
+
+/* On the test folds: recorded for the reader, nothing is chosen by it. */
+static ecg_status test_heads(work *w, ecg_err *err)
+{
+    ecg_readings r = {0};
+    const ecg_rows *rows = &w->loader.role[ECG_TEST];
+    if (!rows->n || (!w->out->same_cohort && !w->task->roles))
+        return ECG_OK;
+    ecg_status st = ecg_readings_take(&r, &w->m, &w->loader, rows, MOST_TRAINING, w->task->watch, "test records", err);
+    for (int i = 0; i < w->m.heads && !st; i++)
+        if (ecg_uncertainty_test(&w->m.uncertain[i], r.logit[i], r.label[i], r.n))
+            st = ecg_fail(err, ECG_ENOMEM, "out of memory");
+    w->out->tested = st ? 0 : r.n;
+    ecg_readings_clear(&r);
+    return st;
+}
+
 static ecg_status calibrate(work *w, ecg_err *err)
 {
     ecg_rows own = {NULL, 0};
@@ -125,6 +151,10 @@ static ecg_status calibrate(work *w, ecg_err *err)
         st = fit_heads(w, &r, err);
     if (!st && w->m.outlier.width)
         ecg_outlier_refit(&w->m.outlier, r.h, r.n);
+    if (!st && !w->out->same_cohort)
+        st = write_neighbours(w, &r, err);
+    if (!st)
+        st = test_heads(w, err);
     if (!st)
         snprintf(w->m.calibration, sizeof w->m.calibration, "{\"records\": %" PRId64 ", \"patients\": %" PRId64 ", \"cohort\": \"%s\", \"half\": %s}", w->out->records,
                  w->out->patients, w->cohort.hash, w->out->same_cohort ? "true" : "false");
@@ -167,6 +197,8 @@ static ecg_status learn(work *w, ecg_err *err)
         ecg_outlier_clear(&w->m.outlier);
         w->out->distances = held.n && !ecg_outlier_fit(&w->m.outlier, &moments, held.h, held.n);
     }
+    if (!st)
+        st = write_neighbours(w, &train, err);
     w->out->not_explained = why_not(w);
     if (!st && !w->out->not_explained) {
         const ecg_explain_rows t = ecg_readings_rows(&train, w->diagnoses, w->labs), h = ecg_readings_rows(&held, w->diagnoses, w->labs);

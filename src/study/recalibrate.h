@@ -2,7 +2,7 @@
  * recalibrate.h: calibrators, distances and explanations of a trained model, fitted on a cohort and stored in a new model file.
  *
  * On the cohort of the training: calibrators from half B of validation, which neither trained nor chose an epoch (none where validation was too small to be
- * cut), and the explainer from the training folds. On any other cohort: calibrators and distances of that site; the explainer stays. */
+ * cut), the explainer from the training folds, and the AUROC of each label from the test folds, which is recorded and decides nothing. On any other cohort: calibrators and distances of that site; the explainer stays. */
 #ifndef ECG_STUDY_RECALIBRATE_H
 #define ECG_STUDY_RECALIBRATE_H
 
@@ -14,6 +14,7 @@ typedef struct {
     const char *model;       /* run folder or file */
     const char *cohort;
     const char *out;         /* model file to write; nothing is left of it on failure */
+    const char *neighbours;  /* file to write as well, of the recordings to compare with (model/neighbours.h); NULL: none */
     const ecg_roles *roles;  /* another cohort: only its validation folds calibrate; NULL: all records */
     uint64_t seed;           /* of the parts and random directions of the explainer */
     const ecg_exec *exec;
@@ -32,6 +33,8 @@ typedef struct {
     const char *not_explained;        /* why it has none */
     double completeness, random;      /* means over diagnoses; NAN */
     bool distances;
+    int64_t neighbours;               /* records in that file */
+    int64_t tested;                   /* records of the test folds that AUROC was taken on; 0: none */
 } ecg_recalibration;
 
 /* ECG_EARG: too few records (20 of two patients), or the output is the model itself. */
