@@ -25,6 +25,7 @@ static const option options[] = {
     {"ablate", 0, OPT_TEXT, &ablate, "LINES", "lines or groups of the ablation table, or all"},
     {"baselines", 0, OPT_TEXT, &baselines, "published", "the baselines as they were released, as further rows"},
     {"roles", 0, OPT_TEXT, &roles_text, "ROLES", "folds by role: train:0-17,validation:18,test:19"},
+    PRECISION_OPTION,
     {"dry-run", 0, OPT_FLAG, &dry_run, NULL, "the plan with the time and memory it will take, measured on a few steps"},
     {"force", 0, OPT_FLAG, &force, NULL, "other settings than the study began with: what they change is trained anew"},
     {0},
@@ -48,6 +49,9 @@ static int resolve(ecg_config *c)
     snprintf(text, sizeof text, "train.labelled=%.60s", labelled ? labelled : "");
     if (labelled && ecg_config_assign(c, text, &err))
         return tool_usage(&cmd_study, "--labelled: %s", err.msg);
+    snprintf(text, sizeof text, "train.precision=%.60s", common.precision ? common.precision : "");
+    if (common.precision && ecg_config_assign(c, text, &err))
+        return tool_usage(&cmd_study, "--precision: %s", err.msg);
     snprintf(text, sizeof text, "train.seed=%" PRId64, common.seed);
     if (common.seed_given && ecg_config_assign(c, text, &err))
         return tool_usage(&cmd_study, "--seed: %s", err.msg);
@@ -118,6 +122,7 @@ static int run(int argc, char **argv)
         tool_exec_done(&exec);
         return tool_fail(&err);
     }
+    exec.k = ecg_kernels_at(exec.k, (ecg_precision)config.train.precision); /* of what scores and probes, too */
     const ecg_study_task task = {.cohort = (const char *const *)(argv + 1), .cohorts = n, .seeds = (int)seeds, .folder = out ? out : "", .config = &config,
                                   .roles = given ? &roles : NULL, .only = only, .controls = !no_controls, .ablate = ablate, .published = baselines != NULL,
                                   .labels = labels, .force = force, .command = command_line, .exec = &exec, .watch = tool_watch()};
@@ -131,7 +136,7 @@ const command cmd_study = {
     .summary = "Every row of the table on every cohort and seed, with controls, probes, ablations and a report",
     .usage = "COHORT... -o RUN [options]",
     .example = "ecgraft study a.cohort b.cohort c.cohort --preset small --labelled 600 -o table",
-    .more = "Rows: signal, multi_labs, multi, ours_shared, ours_branched; controls: ecg_labs, ours_random, shuffled, signal_long, signal_all, ours_all.\n"
+    .more = "Rows: signal, multi_labs, multi, ours_shared, ours_branched; controls: ecg_labs, ours_random, shuffled, signal_long, signal_hidden, signal_all, ours_all.\n"
             "Ablations (--ablate): tabular, lambda, embedding, batch, frozen, order, l2sp, hold, distill, distill_hidden, joint, vicreg, or single lines.\n"
             "What is done is never trained again: after Ctrl-C or a crash the same command goes on, with more --seeds, rows or --ablate it goes further.\n"
             "Stages that rows share are trained once. Exit code 3: a stage failed (a diverging loss) and the others are done.",

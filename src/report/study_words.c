@@ -268,6 +268,9 @@ ecg_status ecg_study_judge(ecg_study_view *v, ecg_err *err)
     judge_convergence(v);
     judge(v, "ours against the baseline trained three times as long", "ours_shared", "signal_long", "diagnoses", "The gain is not made up for by training the baseline longer.",
           "The interval includes zero: training the baseline longer may make up for the gain.", "The baseline trained longer does better than ours.");
+    judge(v, "ours against the baseline with a hidden layer in its head", "ours_shared", "signal_hidden", "diagnoses",
+          "The gain is not made up for by a better head for the baseline.", "The interval includes zero: a better head for the baseline may make up for the gain.",
+          "The baseline with a better head does better than ours.");
     judge_noise(v);
     return json_array_size(v->verdict) ? ECG_OK : ecg_fail(err, ECG_ENOMEM, "no memory for a sentence");
 }

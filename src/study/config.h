@@ -58,7 +58,7 @@ typedef int ecg_cfg_word; /* index into the list of words of the row */
     X(s, frozen_blocks, int, -1, 31, -1, "", "-1: input linear and half of the blocks; 0: nothing; n: input linear and n blocks")  \
     X(s, head_hidden, int, 0, 16384, 512, "", "hidden width of the head; 0: one linear layer")                                     \
     X(s, head_dropout, num, 0, 0.95, 0.5, "", "dropout before the last layer of the head, half of it before the first")            \
-    X(s, head_start, word, 0, 0, 0, "random|ridge", "ridge: a linear head begins as a regression of the labels on the embedding")    \
+    X(s, head_start, word, 0, 0, 0, "random|ridge", "ridge: a head of one linear layer begins as a regression on the embedding")         \
     X(s, gamma, num, 0, 10, 0, "", "focal loss exponent; 0: plain binary cross-entropy")                                           \
     X(s, reduce, word, 0, 0, 0, "mean|sum_classes|class_mean", "how the loss is averaged over labels and records")                 \
     X(s, tabular, word, 0, 0, 0, "none|routine|lab|all", "columns that the head sees beside the ECG")                              \

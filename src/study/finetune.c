@@ -331,9 +331,9 @@ static ecg_status prepare(stage2 *s, char identity[640], ecg_err *err)
     set_loop(s, identity);
     if ((st = ecg_finetune_build(s, err)))
         return st;
-    if ((st = buffers(s, err)) || !s->tuning->head_start)
-        return st;
-    return ecg_finetune_start_head(s, err);
+    if (!(st = buffers(s, err)) && s->tuning->head_start && s->tuning->head_hidden == 0)
+        st = ecg_finetune_start_head(s, err);
+    return st;
 }
 
 static ecg_status run(stage2 *s, ecg_err *err)

@@ -45,9 +45,6 @@ ecg_status ecg_finetune_check(const stage2 *s, ecg_err *err)
         {"distill_hidden", t->distill_hidden, true, true},
     };
     bool taught = false;
-    if (t->head_start && t->head_hidden > 0)
-        return ecg_fail(err, ECG_EARG, "%s.head_start is ridge and %s.head_hidden %" PRId64 ": only a linear head (0) can begin there", s->section, s->section,
-                        t->head_hidden);
     for (size_t i = 0; i < sizeof pulls / sizeof *pulls; i++) {
         if (pulls[i].value == 0)
             continue;

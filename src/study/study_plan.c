@@ -26,6 +26,7 @@ static const ecg_row_info table[] = {
     {"ours_random", "Ours from random weights", "control", LABS, "ours_random/labs", 0, "ECG", "labs, diagnoses"},
     {"shuffled", "Ours, shuffled pairs", "control", DX, "shuffled/diagnoses", 0, "ECG", "shuffled tables, diagnoses"},
     {"signal_long", "Signal only, three times as long", "control", DX, "signal_long/diagnoses", 0, "ECG", "diagnoses"},
+    {"signal_hidden", "Signal only, hidden layer in the head", "control", DX, "signal_hidden/diagnoses", 0, "ECG", "diagnoses"},
     {"signal_all", "Signal only, all labels", "control", DX, "signal_all/diagnoses", 0, "ECG", "all diagnoses"},
     {"ours_all", "Ours, all labels", "control", DX, "ours_all/diagnoses", 0, "ECG", "routine, labs, all diagnoses"},
     {"signal_published", "Signal only, as released", "published", DX, "signal_published/diagnoses", 0.768, "ECG", "diagnoses"},
@@ -37,6 +38,7 @@ enum { ROWS = sizeof table / sizeof *table };
 static const ecg_pair_info pairs[] = {
     {"ours_shared", "signal", DX}, {"multi", "signal", DX}, {"multi", "ours_shared", DX}, {"ours_random", "signal", DX},
     {"ours_shared", "ours_random", DX}, {"shuffled", "signal", DX}, {"ours_shared", "shuffled", DX}, {"ours_shared", "signal_long", DX}, {"signal_long", "signal", DX},
+    {"ours_shared", "signal_hidden", DX}, {"signal_hidden", "signal", DX},
     {"ours_all", "signal_all", DX},
     {"multi_labs", "ours_shared", LABS}, {"multi_labs", "ours_branched", LABS}, {"multi_labs", "ecg_labs", LABS},
     {"ours_branched", "ours_shared", LABS}, {"ours_shared", "ecg_labs", LABS}, {"ours_branched", "ecg_labs", LABS},
@@ -66,6 +68,7 @@ static const stage_info stages[] = {
     {"shuffled/pretrain", "shuffled pairs: stage 1", ECG_KIND_PRETRAIN, .change = "train.shuffle_pairs=true"},
     {"shuffled/diagnoses", "shuffled pairs: diagnoses", ECG_KIND_DIAGNOSES, .from = "shuffled/pretrain"},
     {"signal_long/diagnoses", "signal only: three times as long", ECG_KIND_DIAGNOSES, .change = "finetune.epochs=*3 finetune.updates=*3"},
+    {"signal_hidden/diagnoses", "signal only: hidden layer in the head", ECG_KIND_DIAGNOSES, .change = "finetune.head_hidden=128"},
     {"signal_all/diagnoses", "signal only: all labels", ECG_KIND_DIAGNOSES, .change = "train.labelled=0"},
     {"ours_all/diagnoses", "ours: all labels", ECG_KIND_DIAGNOSES, .from = "ours/pretrain", .change = "train.labelled=0"},
     {"signal_published/diagnoses", "released recipe: signal only", ECG_KIND_DIAGNOSES, .released = true},
@@ -146,7 +149,7 @@ const char *ecg_state_name(ecg_stage_state s)
 
 const char *ecg_study_row_names(void)
 {
-    return "signal, multi_labs, multi, ours_shared, ours_branched; controls: ecg_labs, ours_random, shuffled, signal_long, signal_all, ours_all";
+    return "signal, multi_labs, multi, ours_shared, ours_branched; controls: ecg_labs, ours_random, shuffled, signal_long, signal_hidden, signal_all, ours_all";
 }
 
 const char *ecg_study_ablation_groups(void)
@@ -315,6 +318,8 @@ static ecg_status choose_rows(ecg_plan *p, const ecg_study_task *t, ecg_err *err
         p->wanted[i] = t->only ? named(t->only, table[i].row) : control ? t->controls : released ? t->published : true;
         if (!t->only && strstr(table[i].row, "_all") && !labels_hidden(t->config))
             p->wanted[i] = false; /* the rows themselves have all labels */
+        if (!t->only && strcmp(table[i].row, "signal_hidden") == 0 && t->config->finetune.head_hidden > 0)
+            p->wanted[i] = false; /* the rows themselves have that layer */
     }
     return ECG_OK;
 }

@@ -201,6 +201,8 @@ static json_t *row_json(const study *s, int row, const ecg_row_info *r, study_fi
     const ecg_stage_state state = ecg_book_over_units(s, r->stage, ecg_book_row_wanted(s, row), &why);
     if (state == ECG_STATE_NOT_ASKED && strstr(r->row, "_all") && s->task->controls && !s->task->only)
         why = "train.labelled is 0: the rows themselves have all labels";
+    if (state == ECG_STATE_NOT_ASKED && strcmp(r->row, "signal_hidden") == 0 && s->task->controls && !s->task->only)
+        why = "finetune.head_hidden is not 0: the rows themselves have a hidden layer";
     json_t *units = json_array(), *j = json_pack("{s:s, s:s, s:s, s:s, s:{s:s, s:s}}", "row", r->row, "title", r->title, "task", ecg_task_name(r->task), "kind",
                                                  r->kind, "needs", "inference", r->inference, "training", r->training);
     double total = 0, seconds;

@@ -37,12 +37,16 @@ static void presets_have_their_values(void **state)
     assert_int_equal(c.encoder.width, 32);
     assert_int_equal(c.encoder.blocks, 3);
     assert_int_equal(c.projector.hidden, 128);
-    assert_int_equal(c.projector.out, 32);
-    assert_true(fabs(c.pretrain.lambda - 0.08) < 1e-15);
+    assert_int_equal(c.projector.out, 64);
+    assert_true(fabs(c.pretrain.lambda - 0.04) < 1e-15);
     assert_true(c.encoder.dropout == 0);
     assert_true(c.finetune.lr_scratch > c.finetune.lr_encoder);
     assert_int_equal(c.finetune.frozen_blocks, 0);
     assert_int_equal(c.finetune.updates, 1500);
+    assert_int_equal(c.finetune.head_hidden, 0);
+    assert_int_equal(c.finetune.head_start, 1);
+    assert_true(fabs(c.finetune.average - 0.99) < 1e-15);
+    assert_int_equal(c.finetune.judge_every, 5);
     assert_int_equal(c.labs.epochs, 15);
     assert_int_equal(ecg_config_preset(&c, "mdsed-s4", NULL), ECG_OK);
     assert_int_equal(c.finetune.head_hidden, 0);
@@ -90,6 +94,9 @@ static void bad_values_are_refused(void **state)
         {"not a truth value", "encoder.bidirectional=yes", "neither true nor false"},
         {"not one of the words", "finetune.reduce=sum", "none of mean|sum_classes|class_mean"},
         {"part of a word", "finetune.reduce=mea", "none of"},
+        {"a mean that never moves", "finetune.average=1", "outside 0 to"},
+        {"never judged", "finetune.judge_every=0", "outside 1 to"},
+        {"no such beginning", "labs.head_start=zero", "none of random|ridge"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         ecg_config c, before;

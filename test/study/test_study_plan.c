@@ -73,8 +73,12 @@ static void rows_need_these_stages(void **state)
         {{.no_controls = true}, "signal/diagnoses ours/pretrain ours/diagnoses ours/labs_shared ours/labs_branched multi/diagnoses multi_labs/labs", "the table"},
         {{0},
          "signal/diagnoses ours/pretrain ours/diagnoses ours/labs_shared ours/labs_branched multi/diagnoses multi_labs/labs ecg_labs/labs random/encoder "
-         "ours_random/diagnoses ours_random/labs shuffled/pretrain shuffled/diagnoses signal_long/diagnoses",
+         "ours_random/diagnoses ours_random/labs shuffled/pretrain shuffled/diagnoses signal_long/diagnoses signal_hidden/diagnoses",
          "with controls; all records have labels, so that rows with all labels are the rows themselves"},
+        {{.set = "finetune.head_hidden=8"},
+         "signal/diagnoses ours/pretrain ours/diagnoses ours/labs_shared ours/labs_branched multi/diagnoses multi_labs/labs ecg_labs/labs random/encoder "
+         "ours_random/diagnoses ours_random/labs shuffled/pretrain shuffled/diagnoses signal_long/diagnoses",
+         "where all rows have a hidden layer in the head, signal only needs no row for it"},
         {{.set = "train.labelled=5", .only = "signal_all", .no_controls = true}, "signal_all/diagnoses", "a control by name"},
         {{.only = "signal", .no_controls = true, .published = true}, "signal/diagnoses", "published rows only where no rows are named"},
         {{.only = "signal", .no_controls = true, .ablate = "frozen_1"}, "signal/diagnoses ours/pretrain ours/diagnoses ablation-frozen_1/diagnoses",
