@@ -59,6 +59,6 @@ ecg_status tool_exec(ecg_exec *x, ecg_err *err);
 void tool_exec_done(ecg_exec *x);
 void tool_synthetic_note(void); /* "synthetic cohort: ..." on stderr, once */
 
-extern const command cmd_synth, cmd_cohort, cmd_doctor, cmd_pretrain, cmd_finetune, cmd_joint, cmd_evaluate, cmd_study, cmd_report, cmd_embed, cmd_probe, cmd_recalibrate, cmd_explain_check, cmd_predict, cmd_info, cmd_convert, cmd_plot;
+extern const command cmd_synth, cmd_cohort, cmd_doctor, cmd_pretrain, cmd_finetune, cmd_joint, cmd_evaluate, cmd_study, cmd_report, cmd_embed, cmd_probe, cmd_recalibrate, cmd_explain_check, cmd_predict, cmd_info, cmd_convert, cmd_plot, cmd_bench;
 
 #endif
