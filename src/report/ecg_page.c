@@ -28,6 +28,7 @@ static const char style[] =
     ".columns caption{font-size:.82rem;padding-bottom:.2rem}tbody th b{font-weight:600}td.n small{min-width:0}.columns p{margin:.25rem 0}.one{white-space:nowrap}\n"
     ".verdict{display:inline-block;border:1px solid currentColor;border-radius:.2rem;padding:0 .25rem;font-size:.9em;white-space:nowrap}.verdict.yes{font-weight:700;border-width:2px}.verdict.none{border:0;padding:0}\n"
     ".state{font-weight:700}.banner{border:2px solid var(--edge);background:var(--note);color:var(--onnote);padding:.4rem .8rem;margin:.4rem 0;border-radius:.2rem}\n"
+    ".parted{display:block;width:100%;height:auto;max-width:30rem}.parted text{fill:var(--text);font-size:9px;text-anchor:middle}\n"
     ".mark{stroke:var(--text);fill:none}.span{fill:var(--bar)}.base{fill:var(--bar2)}td.bar{width:18%;min-width:3.2rem}td.bar svg{height:.85rem}.parts{width:100%;height:1.1rem;display:block}\n"
     "@media(max-width:60rem){.columns{grid-template-columns:1fr}}@media screen and (max-width:40rem){.columns section:nth-child(-n+2) thead th:nth-child(2){display:none}.columns tbody th{min-width:7.5rem}}\n"
     "@media screen and (prefers-color-scheme:dark){.ecg path[fill=\"#fff\"]{fill:var(--ground)}.ecg [fill=\"#000\"]{fill:var(--text)}.ecg [stroke=\"#000\"]{stroke:var(--text)}"
@@ -157,14 +158,46 @@ static void cell_flagged(ecg_text *to, const json_t *d)
     ecg_text_puts(to, "</td>");
 }
 
-static void cell_auroc(ecg_text *to, double a)
+/* 0.86 -> ".86": narrow figures for a share that is neither 0 nor 1. */
+static void put_hundredths(ecg_text *to, double a)
 {
+    ecg_text_printf(to, a > 0 && a < 0.995 ? ".%02.0f" : "%.2f", a > 0 && a < 0.995 ? 100 * a : a);
+}
+
+/* On the test folds with its interval, where the model carries that; else on validation. */
+static void cell_auroc(ecg_text *to, const json_t *d)
+{
+    const json_t *test = json_object_get(d, "auroc_test");
+    const double a = ecg_page_number(json_is_object(test) ? test : d, "auroc");
+    double interval[2];
     ecg_text_puts(to, "<td class=\"n\">");
     if (isfinite(a))
-        ecg_text_printf(to, "%.2f", a);
+        put_hundredths(to, a);
     else
         ecg_text_puts(to, "&#8211;");
+    if (isfinite(a) && ecg_page_pair(interval, test, "interval")) {
+        ecg_text_puts(to, " <small>[");
+        put_hundredths(to, interval[0]);
+        ecg_text_puts(to, "&#8211;");
+        put_hundredths(to, interval[1]);
+        ecg_text_puts(to, "]</small>");
+    }
     ecg_text_puts(to, "</td>");
+}
+
+static const char *auroc_head(const json_t *list)
+{
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (json_is_object(json_object_get(json_array_get(list, i), "auroc_test")))
+            return "#AUROC, test folds";
+    return "#AUROC";
+}
+
+/* Where the model is used, if that was told; else in training. */
+static double base_rate(const json_t *d)
+{
+    const double local = ecg_page_number(d, "local_prevalence");
+    return isfinite(local) ? local : ecg_page_number(d, "prevalence");
 }
 
 void ecg_page_arrow(ecg_text *to, const char *direction)
@@ -285,12 +318,12 @@ static void put_diagnosis_rows(ecg_text *to, const json_t *p, const char *captio
     const bool calibrated = json_is_true(json_object_get(p, "calibrated"));
     char verdict[32];
     snprintf(verdict, sizeof verdict, "at %d %%", percent_sure(p));
-    const char *const claims[] = {"diagnosis", "", calibrated ? "#probability" : "#score", "#base rate", verdict, "#of 100 flagged", "#AUROC"};
-    const char *const scores[] = {"diagnosis", "", "#score, no claim", "#base rate", "#AUROC"};
+    const char *const claims[] = {"diagnosis", "", calibrated ? "#probability" : "#score", "#base rate", verdict, "#of 100 flagged", auroc_head(list)};
+    const char *const scores[] = {"diagnosis", "", "#score, no claim", "#base rate", auroc_head(list)};
     ecg_html_table(to, caption, calibrated ? claims : scores, calibrated ? 7 : 5);
     for (size_t i = from; i < until; i++) {
         const json_t *d = json_array_get(list, i);
-        const double p1 = ecg_page_number(d, "probability"), base = ecg_page_number(d, "prevalence");
+        const double p1 = ecg_page_number(d, "probability"), base = base_rate(d);
         double interval[2];
         const double *known = ecg_page_pair(interval, d, "interval") ? interval : NULL;
         put_name(to, d);
@@ -301,7 +334,7 @@ static void put_diagnosis_rows(ecg_text *to, const json_t *p, const char *captio
             cell_verdict(to, d);
             cell_flagged(to, d);
         }
-        cell_auroc(to, ecg_page_number(d, "auroc"));
+        cell_auroc(to, d);
         ecg_text_puts(to, "</tr>\n");
     }
     ecg_html_table_end(to);
@@ -349,6 +382,16 @@ static void put_verdict_notes(ecg_text *to, const json_t *list, size_t shown)
     }
 }
 
+static void put_local(ecg_text *to, const json_t *p)
+{
+    const json_t *local = json_object_get(p, "local_prevalence");
+    if (!json_is_object(local))
+        return;
+    ecg_text_puts(to, "<p><strong>Local prevalence</strong> of ");
+    ecg_html_count(to, count_of(local, "labels"));
+    ecg_text_puts(to, " labels: their base rate here is the local one, and probability, interval and share flagged are shifted to it by their odds. Verdicts do not change.</p>\n");
+}
+
 static void put_uncalibrated(ecg_text *to, const json_t *p)
 {
     const char *note = ecg_page_text(p, "calibration_note");
@@ -372,6 +415,7 @@ static void put_diagnoses(ecg_text *to, const json_t *p)
                                                                              : "the highest score first; line: score, wedge: base rate", 0, shown);
     put_verdicts(to, p);
     put_verdict_notes(to, list, shown);
+    put_local(to, p);
     put_uncalibrated(to, p);
     if (n > shown) {
         ecg_text_printf(to, "<details><summary>%zu more</summary>\n", n - shown);
@@ -391,7 +435,7 @@ static void put_lab_rows(ecg_text *to, const json_t *p, const char *caption, siz
     ecg_html_table(to, caption, heads, 5);
     for (size_t i = from; i < until; i++) {
         const json_t *l = json_array_get(list, i);
-        const double p1 = ecg_page_number(l, "probability"), base = ecg_page_number(l, "prevalence");
+        const double p1 = ecg_page_number(l, "probability"), base = base_rate(l);
         const char *test = ecg_page_text(l, "test");
         double interval[2];
         const double *known = ecg_page_pair(interval, l, "interval") ? interval : NULL;
@@ -406,7 +450,7 @@ static void put_lab_rows(ecg_text *to, const json_t *p, const char *caption, siz
         if (calibrated)
             cell_flagged(to, l);
         else
-            cell_auroc(to, ecg_page_number(l, "auroc"));
+            cell_auroc(to, l);
         ecg_text_puts(to, "</tr>\n");
     }
     ecg_html_table_end(to);
@@ -462,7 +506,7 @@ static void put_reading(ecg_text *to, const json_t *p)
 {
     const json_t *c = json_object_get(p, "calibration");
     ecg_text_puts(to, "<p class=\"muted reading\">Bars: line probability, wedge base rate; in Why: score, line its 95&#8239;% interval. If neutral: what the model would say if the"
-                      " embedding looked neutral for that value. Past odds: odds ratio among past patients. Base rate: in training.");
+                      " embedding looked neutral for that value. Past odds: odds ratio among past patients. Base rate: in training unless said otherwise.");
     if (json_is_true(json_object_get(p, "calibrated"))) {
         ecg_text_puts(to, " Probability [Venn-Abers interval] from ");
         ecg_html_count(to, count_of(c, "records"));

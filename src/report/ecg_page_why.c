@@ -206,6 +206,51 @@ static void put_one(ecg_text *to, const json_t *d, bool first)
     ecg_text_puts(to, "</p>\n");
 }
 
+/* ---- where in the recording ------------------------------------------------------------------------------------------------------ */
+
+static const char *const occluded[] = {"I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6", "P", "QRS", "ST-T"};
+enum { OCCLUDED = sizeof occluded / sizeof *occluded, OCCLUDED_LEADS = 12 };
+
+/* One bar for each lead and wave, up where the score falls without it. Their numbers stand in the text that a screen reader gets. */
+static void put_occlusion(ecg_text *to, const json_t *d, const json_t *prediction)
+{
+    const json_t *o = json_object_get(d, "occlusion");
+    double fall[OCCLUDED], low = 0, high = 0.01;
+    if (!json_is_object(o)) {
+        ecg_text_puts(to, "<p class=\"muted screen\">Where in the recording: <code>predict --occlusion</code> takes away each lead and wave in turn.</p>\n");
+        return;
+    }
+    for (int i = 0; i < OCCLUDED; i++) {
+        fall[i] = ecg_page_number(json_object_get(o, i < OCCLUDED_LEADS ? "leads" : "waves"), occluded[i]);
+        low = isfinite(fall[i]) ? fmin(low, fall[i]) : low;
+        high = isfinite(fall[i]) ? fmax(high, fall[i]) : high;
+    }
+    ecg_text_puts(to, "<p>Where in the recording: how far the score falls without a lead, or without a wave of all beats (line instead)</p>\n"
+                      "<svg class=\"parted\" viewBox=\"0 0 480 70\" role=\"img\" aria-label=\"Fall of the logit without ");
+    for (int i = 0; i < OCCLUDED; i++) {
+        ecg_text_printf(to, "%s%s ", i ? ", " : "", occluded[i]);
+        if (isfinite(fall[i]))
+            ecg_text_printf(to, "%.2f", fall[i]);
+        else
+            ecg_text_puts(to, "not known");
+    }
+    ecg_text_puts(to, "\">");
+    for (int i = 0; i < OCCLUDED; i++) {
+        const double x = 16 + 31.0 * i + (i >= OCCLUDED_LEADS ? 12 : 0), zero = 12 + 40 * high / (high - low);
+        ecg_text_printf(to, "<text x=\"%.0f\" y=\"66\">%s</text>", x, occluded[i]);
+        if (!isfinite(fall[i]))
+            continue;
+        const double top = 12 + 40 * (high - fmax(0, fall[i])) / (high - low), height = 40 * fabs(fall[i]) / (high - low);
+        ecg_text_printf(to, "<rect class=\"%s\" x=\"%.1f\" y=\"%.1f\" width=\"18\" height=\"%.1f\"/><text x=\"%.0f\" y=\"%.1f\">%.1f</text>", fall[i] < 0 ? "b" : "a", x - 9, top,
+                        fmax(0.5, height), x, fall[i] < 0 ? zero - 2 : top - 2, fall[i]);
+    }
+    ecg_text_puts(to, "</svg>\n");
+    const double beats = ecg_page_number(json_object_get(prediction, "occlusion"), "beats");
+    if (!(beats > 0))
+        ecg_text_puts(to, "<p class=\"muted\">No heartbeats were found, so no wave was taken away.</p>\n");
+    ecg_text_puts(to, "<p class=\"muted screen\">No such recording occurs: this says where to look, not why.</p>\n");
+}
+
 /* Explained first: the most probable diagnosis with a verdict of YES, else the most probable that has an explanation at all. */
 static size_t first_to_explain(const json_t *list)
 {
@@ -242,6 +287,7 @@ void ecg_page_why(ecg_text *to, const json_t *prediction)
     ecg_text_puts(to, "<p><strong>");
     ecg_html_text(to, *note ? note : "These numbers describe the model and past patients. They do not show a cause in this patient.");
     ecg_text_puts(to, "</strong></p>\n");
+    put_occlusion(to, d, prediction);
     size_t others = 0;
     for (size_t i = 0; i < n; i++)
         others += i != first && json_is_object(json_object_get(json_array_get(list, i), "why"));

@@ -403,6 +403,8 @@ ecg_status ecg_truth_check(ecg_truth *out, const ecg_truth_task *t, ecg_err *err
     }
     if (!st)
         st = ecg_truth_gates(out, &w, err);
+    if (!st)
+        ecg_truth_judge(out);
     twins_clear(&pairs);
     free(w.record);
     ecg_loader_close(&w.loader);

@@ -11,7 +11,7 @@
 #include "stat/ridge.h"
 #include "study/truth_parts.h"
 
-enum { DELETED = 5 /* directions taken out of the embedding */, MOST_DELETED = 40 /* diagnoses */, CASES = 20, MOST_CROPPED = 100 };
+enum { DELETED = ECG_TRUTH_HEAVY /* directions taken out of the embedding */, MOST_DELETED = 40 /* diagnoses */, CASES = 20, MOST_CROPPED = 100 };
 
 /* Codes whose only way into an ECG is age. */
 static const char *const controls[] = {"F32", "F17", "F03", "I63", "S"};
@@ -36,6 +36,37 @@ static ecg_status ece_of(double *before, double *after, const double *raw, const
     return ECG_OK;
 }
 
+/* drawn[i]: record i stands for its patient. Which one is decided by a random number of its row. */
+static int draw_people(uint8_t *drawn, const ecg_readings *r)
+{
+    uint32_t *key = malloc(((size_t)r->n + 1) * sizeof *key);
+    if (!key)
+        return -1;
+    for (int64_t i = 0; i < r->n; i++) {
+        ecg_rng g;
+        ecg_rng_open(&g, 42, 0, ECG_STREAM_PAIRS, (uint32_t)r->row[i], 0x50455253u);
+        key[i] = ecg_rng_word(&g);
+        drawn[i] = 1;
+    }
+    for (int64_t i = 0; i < r->n; i++) /* a few thousand records */
+        for (int64_t j = 0; j < r->n && drawn[i]; j++)
+            drawn[i] = !(r->patient[j] == r->patient[i] && (key[j] < key[i] || (key[j] == key[i] && j < i)));
+    free(key);
+    return 0;
+}
+
+static void count_pair(int64_t *pairs, int64_t *inside, double *gap, int64_t in, int64_t all, int64_t cases, double alpha)
+{
+    int64_t lo, hi;
+    if (!all)
+        return;
+    ecg_coverage_band(&lo, &hi, all, cases, alpha);
+    *inside += in >= lo && in <= hi;
+    ++*pairs;
+    const double g = (double)in / (double)all - (1 - alpha);
+    *gap = *pairs == 1 ? g : *gap + (g - *gap) / (double)*pairs;
+}
+
 static ecg_status coverage(ecg_truth_coverage *out, const ecg_truth_work *w, int head, const ecg_readings *r, ecg_err *err)
 {
     const ecg_uncertainty *u = &w->m.uncertain[head];
@@ -44,9 +75,12 @@ static ecg_status coverage(ecg_truth_coverage *out, const ecg_truth_work *w, int
     ecg_status st = raw && y ? ECG_OK : ecg_fail(err, ECG_ENOMEM, "out of memory");
     double width = 0, records = 0, before = 0, after = 0;
     int labels = 0;
-    *out = (ecg_truth_coverage){.mean_gap = NAN, .ece_before = NAN, .ece_after = NAN, .width = NAN};
+    uint8_t *drawn = malloc((size_t)r->n + 1);
+    if (!st && (!drawn || draw_people(drawn, r)))
+        st = ecg_fail(err, ECG_ENOMEM, "out of memory");
+    *out = (ecg_truth_coverage){.mean_gap = NAN, .people_gap = NAN, .ece_before = NAN, .ece_after = NAN, .width = NAN};
     for (int k = 0; k < u->K && !st; k++) {
-        int64_t in[2] = {0, 0}, all[2] = {0, 0}, n = 0;
+        int64_t in[2][2] = {{0, 0}, {0, 0}}, all[2][2] = {{0, 0}, {0, 0}}, n = 0; /* of all records, of one a patient */
         double b, a;
         for (int64_t i = 0; i < r->n; i++) {
             ecg_certainty c;
@@ -62,18 +96,15 @@ static ecg_status coverage(ecg_truth_coverage *out, const ecg_truth_work *w, int
             records++;
             if (ecg_conformal_set(&c, w->task->alpha) < 0)
                 continue;
-            all[label]++;
-            in[label] += ecg_conformal_set(&c, w->task->alpha) >> label & 1;
+            for (int who = 0; who <= drawn[i]; who++) {
+                all[who][label]++;
+                in[who][label] += ecg_conformal_set(&c, w->task->alpha) >> label & 1;
+            }
         }
         for (int t = 0; t < 2; t++) {
-            int64_t lo, hi;
-            if (!all[t])
-                continue;
-            ecg_coverage_band(&lo, &hi, all[t], t ? u->label[k].positives : u->label[k].negatives, w->task->alpha);
-            out->inside += in[t] >= lo && in[t] <= hi;
-            out->pairs++;
-            const double gap = (double)in[t] / (double)all[t] - (1 - w->task->alpha);
-            out->mean_gap = out->pairs == 1 ? gap : out->mean_gap + (gap - out->mean_gap) / (double)out->pairs;
+            const int64_t cases = t ? u->label[k].positives : u->label[k].negatives;
+            count_pair(&out->pairs, &out->inside, &out->mean_gap, in[0][t], all[0][t], cases, w->task->alpha);
+            count_pair(&out->people_pairs, &out->people_inside, &out->people_gap, in[1][t], all[1][t], cases, w->task->alpha);
         }
         if (n < CASES)
             continue;
@@ -89,6 +120,7 @@ static ecg_status coverage(ecg_truth_coverage *out, const ecg_truth_work *w, int
     }
     free(raw);
     free(y);
+    free(drawn);
     return st;
 }
 
@@ -172,7 +204,7 @@ static ecg_status area_without(double *auroc, deletion *d, const ecg_truth_work 
 }
 
 /* The labs that weigh most in diagnosis k over these records. */
-static void heaviest(int row[DELETED], int *n, const ecg_truth_work *w, const ecg_readings *r, int k)
+void ecg_truth_heaviest(int row[DELETED], int *n, const ecg_truth_work *w, const ecg_readings *r, int k)
 {
     const ecg_explainer *e = &w->m.explainer;
     double best[DELETED];
@@ -205,6 +237,7 @@ static ecg_status delete_all(ecg_truth *out, const ecg_truth_work *w, const ecg_
                   malloc((DELETED + 2) * H * sizeof(double)), malloc((size_t)e->K * sizeof(double))};
     ecg_status st = d.h && d.score && d.y && d.v && d.room && d.logit ? ECG_OK : ecg_fail(err, ECG_ENOMEM, "out of memory");
     int done = 0;
+    double mean = 0, squares = 0;
     out->deletion = out->deletion_random = 0;
     for (int k = 0; k < e->K && done < MOST_DELETED && !st; k++) {
         int64_t count[2] = {0, 0};
@@ -215,7 +248,7 @@ static ecg_status delete_all(ecg_truth *out, const ecg_truth_work *w, const ecg_
                 count[r->label[w->diagnoses][i * e->K + k]]++;
         if (count[0] < CASES || count[1] < CASES)
             continue;
-        heaviest(row, &n, w, r, k);
+        ecg_truth_heaviest(row, &n, w, r, k);
         memset(d.v, 0, DELETED * H * sizeof *d.v);
         for (int i = 0; i < n; i++)
             memcpy(d.v + (size_t)i * H, e->view + (size_t)row[i] * (H + 1), H * sizeof *d.v);
@@ -233,6 +266,9 @@ static ecg_status delete_all(ecg_truth *out, const ecg_truth_work *w, const ecg_
         out->deletion += whole - without;
         out->deletion_random += whole - random;
         done++;
+        const double gap = random - without, step = gap - mean;
+        mean += step / done;
+        squares += step * (gap - mean);
         ecg_progress(w->task->watch, "deletion", k, e->K, "");
         if (ecg_stopped(w->task->watch))
             st = ecg_fail(err, ECG_EINTR, "interrupted");
@@ -240,6 +276,9 @@ static ecg_status delete_all(ecg_truth *out, const ecg_truth_work *w, const ecg_
     ecg_progress(w->task->watch, "deletion", 1, 1, "");
     out->deletion = done ? out->deletion / done : NAN;
     out->deletion_random = done ? out->deletion_random / done : NAN;
+    const double half = done > 1 ? 1.96 * sqrt(squares / (done - 1) / done) : NAN;
+    out->deletion_lo = mean - half;
+    out->deletion_hi = mean + half;
     free(d.h);
     free(d.score);
     free(d.y);
@@ -252,7 +291,7 @@ static ecg_status delete_all(ecg_truth *out, const ecg_truth_work *w, const ecg_
 /* ---- stability ------------------------------------------------------------------------------------------------------------------------ */
 
 /* Spearman's rank correlation; mid-ranks by counting. */
-static double rank_correlation(const double *x, const double *y, int n)
+double ecg_truth_ranks(const double *x, const double *y, int n)
 {
     double sx = 0, sy = 0, xy = 0;
     for (int i = 0; i < n; i++) {
@@ -293,7 +332,7 @@ static ecg_status stable_record(double *sum, int *n, const ecg_truth_work *w, co
             break;
         ecg_explainer_patterns(pattern, e, crop);
         ecg_explainer_parts(c->one, e, best, 0, c->lab, pattern);
-        const double r = rank_correlation(c->bar, c->one, e->P);
+        const double r = ecg_truth_ranks(c->bar, c->one, e->P);
         if (!isnan(r)) {
             *sum += r;
             (*n)++;
@@ -384,7 +423,7 @@ static void shares(ecg_truth *out, const ecg_truth_work *w)
 {
     const ecg_explainer *e = &w->m.explainer;
     const ecg_label_table *t;
-    double sum[2] = {0, 0}, control = 0;
+    double sum[2] = {0, 0}, gain[2] = {0, 0}, control = 0;
     int n = 0;
     ecg_head_labels(&w->m, &w->m.head[w->diagnoses], &t);
     for (int k = 0; k < e->K; k++) {
@@ -393,13 +432,16 @@ static void shares(ecg_truth *out, const ecg_truth_work *w)
         sum[0] += e->completeness[k];
         sum[1] += e->random[k];
         n++;
-        for (size_t i = 0; i < sizeof controls / sizeof *controls; i++)
-            if (strncmp(t->label[k].code, controls[i], strlen(controls[i])) == 0) {
-                control += e->completeness[k];
-                out->controls++;
-                break;
-            }
+        size_t i = 0;
+        while (i < sizeof controls / sizeof *controls && strncmp(t->label[k].code, controls[i], strlen(controls[i])) != 0)
+            i++;
+        const bool is_control = i < sizeof controls / sizeof *controls;
+        control += is_control ? e->completeness[k] : 0;
+        out->controls += is_control;
+        gain[is_control] += e->completeness[k] - e->random[k];
     }
+    out->control_gain = out->controls ? gain[1] / out->controls : NAN;
+    out->other_gain = n > out->controls ? gain[0] / (n - out->controls) : NAN;
     out->completeness = n ? sum[0] / n : NAN;
     out->random = n ? sum[1] / n : NAN;
     out->control = out->controls ? control / out->controls : NAN;
@@ -418,7 +460,7 @@ ecg_status ecg_truth_gates(ecg_truth *out, ecg_truth_work *w, ecg_err *err)
     if (!st && w->m.outlier.width)
         st = delete_all(out, w, &r, err);
     else
-        out->deletion = out->deletion_random = NAN;
+        out->deletion = out->deletion_random = out->deletion_lo = out->deletion_hi = NAN;
     if (!st)
         st = stability(out, w, err);
     if (!st && (lab_variance(&with, w, &r, true) || lab_variance(&without, w, &r, false)))
@@ -426,7 +468,10 @@ ecg_status ecg_truth_gates(ecg_truth *out, ecg_truth_work *w, ecg_err *err)
     if (!st) {
         out->with_age_sex = without > 0 ? with / without : NAN;
         shares(out, w);
+        st = ecg_truth_shuffle(out, w, &r, err);
     }
+    if (!st)
+        st = ecg_truth_models(out, w, err);
     ecg_readings_clear(&r);
     return st;
 }

@@ -19,6 +19,12 @@ typedef struct {
     int64_t records;
 } ecg_truth_work;
 
+enum { ECG_TRUTH_HEAVY = 5 };
+/* The labs that weigh most in diagnosis k over these records: rows, falling. */
+void ecg_truth_heaviest(int row[ECG_TRUTH_HEAVY], int *n, const ecg_truth_work *w, const ecg_readings *r, int k);
+double ecg_truth_ranks(const double *x, const double *y, int n); /* Spearman; NAN */
+ecg_status ecg_truth_shuffle(ecg_truth *out, ecg_truth_work *w, const ecg_readings *test, ecg_err *err);
+ecg_status ecg_truth_models(ecg_truth *out, ecg_truth_work *w, ecg_err *err);
 ecg_status ecg_truth_gates(ecg_truth *out, ecg_truth_work *w, ecg_err *err);
 
 #endif
