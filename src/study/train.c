@@ -7,6 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+
+#include "study/room.h"
+#include "study/work.h"
 
 int64_t ecg_train_epochs(int64_t epochs, int64_t updates, int64_t rows, int64_t batch)
 {
@@ -109,6 +113,8 @@ typedef struct {
     uint32_t *order; /* (rows) */
     int64_t steps, total_steps;
     double saved_at; /* clock at the last checkpoint */
+    double in_steps, waited; /* seconds in the steps of this epoch, and of those for data */
+    bool ahead;      /* the cohort does not lie in memory: the next batch is asked for before a step begins */
 } course;
 
 /* mean += (1 - decay)(value - mean): what never moves stays as it is bit for bit. The first steps count more, or the beginning would weigh for long. */
@@ -162,6 +168,26 @@ static ecg_status one_step(const ecg_training *t, ecg_train_state *s, const cour
     return ECG_OK;
 }
 
+static long pages_read(void) /* by this process, because they were not in memory when they were needed */
+{
+    struct rusage u;
+    return getrusage(RUSAGE_SELF, &u) == 0 ? u.ru_majflt : 0;
+}
+
+/* A step by the clock. Where its records had to be read first (a cohort larger than memory), those of the next one are asked for before it begins. */
+static ecg_status timed_step(const ecg_training *t, ecg_train_state *s, course *c, ecg_err *err)
+{
+    const double began = ecg_clock(), waited = *t->loader->waited;
+    const long pages = pages_read();
+    if (c->ahead && s->in_epoch + 1 < c->steps)
+        ecg_loader_ahead(t->loader, c->order + (s->in_epoch + 1) * t->batch, (int)t->batch, t->seed, (uint32_t)s->epoch);
+    const ecg_status st = one_step(t, s, c, err);
+    c->in_steps += ecg_clock() - began;
+    c->waited += *t->loader->waited - waited;
+    c->ahead |= pages_read() - pages > t->batch / 4;
+    return st;
+}
+
 static ecg_status interrupted(const ecg_training *t, const ecg_train_state *s, ecg_err *err)
 {
     const ecg_status st = save_checkpoint(t, s, err);
@@ -172,7 +198,7 @@ static ecg_status all_steps(const ecg_training *t, ecg_train_state *s, course *c
 {
     char extra[64];
     while (s->in_epoch < c->steps) {
-        ecg_status st = one_step(t, s, c, err);
+        ecg_status st = timed_step(t, s, c, err);
         if (st)
             return st;
         snprintf(extra, sizeof extra, "epoch %" PRId64 "/%" PRId64 ", loss %.4f", s->epoch + 1, t->epochs, s->loss_sum / (double)s->in_epoch);
@@ -212,6 +238,14 @@ static ecg_status judge_and_keep(const ecg_training *t, ecg_train_state *s, doub
     return t->keep(t->ctx, s, err);
 }
 
+/* ", \"steps_per_s\": 1.6 ...": the pace of the steps that this session made of the epoch. */
+static void pace_text(char *out, size_t size, const ecg_training *t, const course *c, int64_t steps)
+{
+    const double seconds = c->in_steps > 0 ? c->in_steps : 1, mib = 1048576, anonymous = ecg_memory_anonymous();
+    snprintf(out, size, ", \"steps_per_s\": %.4g, \"data_wait\": %.2g, \"gflops\": %.4g, \"rss_mib\": %.0f", (double)steps / seconds,
+             c->waited / seconds, (double)(steps * t->batch) * ecg_work_step(t->model) / seconds / 1e9, isfinite(anonymous) ? anonymous / mib : 0);
+}
+
 /* Selection, metrics, checkpoint. */
 static ecg_status end_epoch(ecg_training *t, ecg_train_state *s, course *c, double began, int64_t steps_here, ecg_err *err)
 {
@@ -227,8 +261,9 @@ static ecg_status end_epoch(ecg_training *t, ecg_train_state *s, course *c, doub
     if (st)
         return st;
     const double loss = s->loss_sum / (double)c->steps;
-    char value[32] = "null", parts[384], line[1024];
+    char value[32] = "null", parts[384], pace[160], line[1024];
     parts_text(parts, sizeof parts, t, s, c->steps);
+    pace_text(pace, sizeof pace, t, c, steps_here);
     s->epoch++;
     s->in_epoch = 0;
     s->loss_sum = 0;
@@ -238,12 +273,13 @@ static ecg_status end_epoch(ecg_training *t, ecg_train_state *s, course *c, doub
     const double seconds = ecg_clock() - began;
     snprintf(line, sizeof line,
              "{\"stage\": \"%s\", \"epoch\": %" PRId64 ", \"step\": %" PRId64 ", \"loss\": %.9g%s, \"%s\": %s, \"best_epoch\": %" PRId64
-             ", \"seconds\": %.3f, \"samples_per_s\": %.1f}",
-             t->stage, s->epoch, s->step, loss, parts, t->measure, value, s->best_epoch, seconds, (double)(steps_here * t->batch) / (seconds > 0 ? seconds : 1));
+             ", \"seconds\": %.3f, \"samples_per_s\": %.1f%s}",
+             t->stage, s->epoch, s->step, loss, parts, t->measure, value, s->best_epoch, seconds, (double)(steps_here * t->batch) / (seconds > 0 ? seconds : 1), pace);
     if ((st = ecg_run_metric(t->run, line, err)) || (st = save_checkpoint(t, s, err)))
         return st;
     c->saved_at = ecg_clock();
-    const int64_t every = t->epochs >= 40 ? t->epochs / 20 : 1;
+    const int64_t judged = t->judge_every > 1 ? t->judge_every : 1, often = t->epochs >= 40 ? t->epochs / 20 : 1;
+    const int64_t every = (often + judged - 1) / judged * judged; /* epochs that were judged */
     if (s->epoch % every == 0 || s->epoch == t->epochs)
         ecg_say(t->watch, "%s epoch %" PRId64 "/%" PRId64 ": loss %.4f, %s %s; best epoch %" PRId64, t->stage, s->epoch, t->epochs, loss, t->measure, value,
                 s->best_epoch);
@@ -274,6 +310,7 @@ static ecg_status to_the_end(ecg_train_state *state, ecg_training *t, ecg_err *e
     while (!st && s.epoch < t->epochs) {
         const double began = ecg_clock();
         const int64_t first = s.in_epoch;
+        c.in_steps = c.waited = 0;
         ecg_rows_order(c.order, t->rows, t->seed, (uint32_t)s.epoch);
         if (!(st = all_steps(t, &s, &c, err)))
             st = end_epoch(t, &s, &c, began, c.steps - first, err);
