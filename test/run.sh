@@ -39,6 +39,7 @@ done
 
 "$B"/test/golden/golden test/golden/vectors >"$log" 2>&1; closing "golden (own copy)" $?
 "$B"/test/golden/golden "$ECGRAFT_GOLDEN" >"$log" 2>&1; closing "golden $ECGRAFT_GOLDEN" $?
+"$B"/test/golden/golden --bf16 test/golden/vectors "$ECGRAFT_GOLDEN" >"$log" 2>&1; closing "golden in bf16" $?
 scripts="test/tool/*.sh test/py/check_*.py"
 [ -z "${UNITS:-}" ] || scripts=
 if [ -z "${UNITS:-}" ] && [ -x "$B"/test/ecg/test_data ]; then

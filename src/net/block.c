@@ -13,7 +13,8 @@ static void forward(float *y, const ecg_block *w, ecg_block_acts *acts, const fl
     else
         k->conv(v, u, w->k0, w->k1, w->D, L, H, scratch);
     k->gelu(acts->g, acts->forward_only ? NULL : v, v, inner, L, H);
-    k->gemm(acts->o, acts->g, w->packed ? w->packed : w->out_w, w->out_b, L, 2 * H, H, H, H, 2 * H, w->packed ? ECG_GEMM_PACKED : ECG_GEMM_TB);
+    k->gemm(acts->o, acts->g, w->packed ? w->packed : w->out_w, w->out_b, L, 2 * H, H, H, H, 2 * H,
+            ECG_GEMM_WIDE | (w->packed ? ECG_GEMM_PACKED : ECG_GEMM_TB));
     k->glu(y, acts->o, outer, plus, L, H);
 }
 
@@ -24,8 +25,9 @@ static void backward(float *du, const ecg_block_grads *grads, const ecg_block *w
     float *d_o = work, *dv = work + 2 * (size_t)L * H;
     k->glu_backward(d_o, grads->out_b, dy, acts->o, outer, L, H);
     if (grads->out_w)
-        k->gemm(grads->out_w, d_o, acts->g, NULL, 2 * H, H, L, 2 * H, H, H, ECG_GEMM_TA | ECG_GEMM_ADD);
-    k->gemm(dv, d_o, w->packed_back ? w->packed_back : w->out_w, NULL, L, H, 2 * H, 2 * H, H, H, w->packed_back ? ECG_GEMM_PACKED : 0);
+        k->gemm(grads->out_w, d_o, acts->g, NULL, 2 * H, H, L, 2 * H, H, H, ECG_GEMM_WIDE | ECG_GEMM_TA | ECG_GEMM_ADD);
+    k->gemm(dv, d_o, w->packed_back ? w->packed_back : w->out_w, NULL, L, H, 2 * H, 2 * H, H, H,
+            ECG_GEMM_WIDE | (w->packed_back ? ECG_GEMM_PACKED : 0));
     k->multiply(dv, acts->slope, (size_t)L * H);
     if (w->scan.in)
         k->scan_backward(du, grads->D ? &grads->scan : NULL, dv, u, &w->scan, scratch);

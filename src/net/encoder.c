@@ -406,9 +406,10 @@ static void pack_piece(void *ctx, int item, int worker)
     int at = item / j->e->c.blocks * COLUMNS;
     if (at < ahead * COLUMNS) {
         j->k->pack(j->w->packed + i * ecg_packed(2 * H, H) + (size_t)at * H, w + (size_t)at * H, 2 * H - at < COLUMNS ? 2 * H - at : COLUMNS, H, H,
-                   ECG_GEMM_TB);
+                   ECG_GEMM_WIDE | ECG_GEMM_TB);
     } else if ((at -= ahead * COLUMNS) < back * COLUMNS) {
-        j->k->pack(j->w->packed_back + i * ecg_packed(H, 2 * H) + (size_t)at * 2 * H, w + at, H - at < COLUMNS ? H - at : COLUMNS, 2 * H, H, 0);
+        j->k->pack(j->w->packed_back + i * ecg_packed(H, 2 * H) + (size_t)at * 2 * H, w + at, H - at < COLUMNS ? H - at : COLUMNS, 2 * H, H,
+                   ECG_GEMM_WIDE);
     }
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * linear.c: y = x W^T + b.   dx = dy W,  dW += dy^T x,  db += column sums of dy.
- * The products are GEMMs in float32; the column sums are double, 64 columns an item whatever the number of threads. */
+ * The products are GEMMs at the precision of the kernels; the column sums are double, 64 columns an item whatever the number of threads. */
 #include "net/linear.h"
 
 #include <stdint.h>
@@ -18,7 +18,7 @@ void ecg_linear_forward(float *y, const ecg_exec *exec, const float *x, const fl
     const ecg_exec e = ecg_exec_for(exec, in, out);
     for (int r = 0; b && r < B; r++)
         memcpy(y + (size_t)r * (size_t)out, b, (size_t)out * sizeof *y);
-    ecg_gemm(&e, y, x, W, B, out, in, in, in, out, ECG_GEMM_TB | (b ? ECG_GEMM_ADD : 0));
+    ecg_gemm(&e, y, x, W, B, out, in, in, in, out, ECG_GEMM_WIDE | ECG_GEMM_TB | (b ? ECG_GEMM_ADD : 0));
 }
 
 enum { COLUMNS = 64 };
@@ -47,9 +47,9 @@ void ecg_linear_backward(float *dx, float *dW, float *db, const ecg_exec *exec, 
 {
     const ecg_exec e = ecg_exec_for(exec, in, out);
     if (dx)
-        ecg_gemm(&e, dx, dy, W, B, in, out, out, in, in, 0);
+        ecg_gemm(&e, dx, dy, W, B, in, out, out, in, in, ECG_GEMM_WIDE);
     if (dW)
-        ecg_gemm(&e, dW, dy, x, out, in, B, out, in, in, ECG_GEMM_TA | ECG_GEMM_ADD);
+        ecg_gemm(&e, dW, dy, x, out, in, B, out, in, in, ECG_GEMM_WIDE | ECG_GEMM_TA | ECG_GEMM_ADD);
     if (db) {
         bias_job j = {db, dy, B, out};
         ecg_pool_run(exec->pool, bias_columns, &j, (out + COLUMNS - 1) / COLUMNS);

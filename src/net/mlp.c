@@ -19,6 +19,7 @@ typedef struct {
     int weight, bias, mean, var;    /* rows of the table, -1: none */
     int site;                       /* dropout */
     float p;
+    bool wide;                      /* linear */
 } op;
 
 struct ecg_mlp {
@@ -92,7 +93,8 @@ ecg_status ecg_mlp_new(ecg_mlp **out, int in, const ecg_op *ops, int n, ecg_para
     for (int i = 0; i < n; i++) {
         op *o = &list[i];
         const bool linear = ops[i].kind == ECG_OP_LINEAR;
-        *o = (op){.kind = ops[i].kind, .in = width, .out = linear ? ops[i].out : width, .weight = -1, .bias = -1, .mean = -1, .var = -1};
+        *o = (op){.kind = ops[i].kind, .in = width, .out = linear ? ops[i].out : width, .weight = -1, .bias = -1, .mean = -1, .var = -1,
+                  .wide = ops[i].wide};
         if (ops[i].kind == ECG_OP_DROP) {
             o->site = site++;
             o->p = ops[i].p;
@@ -254,6 +256,12 @@ static float *grad_or_null(const ecg_params *t, int row)
     return row < 0 || (t->row[row].flags & ECG_P_FROZEN) ? NULL : ecg_grad(t, row);
 }
 
+/* The kernels of a linear map: those given, or what they are in float32. */
+static ecg_exec linear_exec(const ecg_exec *x, const op *o)
+{
+    return (ecg_exec){.k = o->wide ? x->k : ecg_kernels_at(x->k, ECG_IN_FLOAT32), .pool = x->pool};
+}
+
 static void norm_forward(float *y, const op *o, ecg_params *t, double *stat, const ecg_exec *exec, const float *x, int B, bool train)
 {
     const float *weight = ecg_value(t, o->weight), *bias = ecg_value(t, o->bias);
@@ -275,9 +283,11 @@ void ecg_mlp_forward(float *y, const ecg_mlp *m, ecg_params *table, ecg_mlp_work
         float *out = last ? y : w->act[i];
         w->from[i] = from;
         switch (o->kind) {
-        case ECG_OP_LINEAR:
-            ecg_linear_forward(out, exec, in, ecg_value(table, o->weight), value_or_null(table, o->bias), B, o->in, o->out);
+        case ECG_OP_LINEAR: {
+            const ecg_exec e = linear_exec(exec, o);
+            ecg_linear_forward(out, &e, in, ecg_value(table, o->weight), value_or_null(table, o->bias), B, o->in, o->out);
             break;
+        }
         case ECG_OP_NORM:
             norm_forward(out, o, table, w->stat[i], exec, in, B, train);
             break;
@@ -324,10 +334,12 @@ static void backward(float *dx, double *wide, const ecg_mlp *m, ecg_params *tabl
         const float *in = w->from[i] < 0 ? x : w->act[w->from[i]];
         float *to = i > stop ? w->gradient[turn] : dx; /* NULL at the end: not wanted in float */
         switch (o->kind) {
-        case ECG_OP_LINEAR:
-            ecg_linear_backward(to, grad_or_null(table, o->weight), grad_or_null(table, o->bias), exec, g, in, ecg_value(table, o->weight), B,
-                                o->in, o->out);
+        case ECG_OP_LINEAR: {
+            const ecg_exec e = linear_exec(exec, o);
+            ecg_linear_backward(to, grad_or_null(table, o->weight), grad_or_null(table, o->bias), &e, g, in, ecg_value(table, o->weight), B, o->in,
+                                o->out);
             break;
+        }
         case ECG_OP_NORM:
             ecg_batchnorm_backward(to, i == 0 ? wide : NULL, grad_or_null(table, o->weight), grad_or_null(table, o->bias), exec, g, in,
                                    w->stat[i], ecg_value(table, o->weight), B, o->in);

@@ -13,6 +13,7 @@ typedef struct {
     ecg_op_kind kind;
     int out;    /* linear: features out */
     bool bias;  /* linear */
+    bool wide;  /* linear: its products may be rounded to bf16 where the kernels do; else they stay float32 */
     float p;    /* dropout */
 } ecg_op;
 

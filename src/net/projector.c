@@ -7,13 +7,13 @@ enum { PROJECTOR_SITE = 96 };
 ecg_status ecg_projector_new(ecg_mlp **out, int in, int hidden1, int hidden2, int E, bool bias, ecg_params *table, const char *prefix, ecg_err *err)
 {
     const ecg_op chain[] = {
-        {.kind = ECG_OP_LINEAR, .out = hidden1, .bias = bias},
+        {.kind = ECG_OP_LINEAR, .out = hidden1, .bias = bias, .wide = true},
         {.kind = ECG_OP_NORM},
         {.kind = ECG_OP_RELU},
-        {.kind = ECG_OP_LINEAR, .out = hidden2, .bias = bias},
+        {.kind = ECG_OP_LINEAR, .out = hidden2, .bias = bias, .wide = true},
         {.kind = ECG_OP_NORM},
         {.kind = ECG_OP_RELU},
-        {.kind = ECG_OP_LINEAR, .out = E, .bias = bias},
+        {.kind = ECG_OP_LINEAR, .out = E, .bias = bias, .wide = true},
     };
     return ecg_mlp_new(out, in, chain, sizeof chain / sizeof *chain, table, prefix, PROJECTOR_SITE, err);
 }

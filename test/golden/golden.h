@@ -3,6 +3,7 @@
 #ifndef TEST_GOLDEN_H
 #define TEST_GOLDEN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/safetensors.h"
@@ -12,11 +13,14 @@ typedef struct {
     double error, tolerance;
     int compared;
     char problem[200];   /* a reason why the case could not run: a failure */
+    bool bf16;           /* wide products in bf16: golden_allowed has the tolerances */
 } golden_out;
 
 /* got (count) against the tensor of that name (F64 or F32); keeps the worst. */
 void golden_compare_f(golden_out *o, const ecg_tensors *file, const char *name, const float *got, int64_t count, double tolerance);
 void golden_compare_d(golden_out *o, const ecg_tensors *file, const char *name, const double *got, int64_t count, double tolerance);
+/* The tolerance that holds: the case's own, or that of bf16. */
+double golden_allowed(const golden_out *o, const char *name, double tolerance);
 void golden_problem(golden_out *o, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* A tensor's values as float or double, malloc'ed, whatever its dtype; NULL and a problem if there is none. */

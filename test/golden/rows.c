@@ -15,6 +15,8 @@ bool golden_exec(golden_out *o, ecg_exec *x)
     *x = (ecg_exec){.k = ecg_kernels_pick(want), .pool = NULL};
     if (!x->k)
         golden_problem(o, "no kernels %s here", want ? want : "");
+    else if (o->bf16)
+        x->k = ecg_kernels_at(x->k, ECG_IN_BF16);
     return x->k != NULL;
 }
 
@@ -69,6 +71,7 @@ static double largest_of(golden_out *o, const ecg_tensors *file, const char *nam
 /* A comparison with a scale of its own: keeps the worst as golden_compare_d does. */
 static void keep(golden_out *o, const char *name, double error, double tolerance)
 {
+    tolerance = golden_allowed(o, name, tolerance);
     if (!o->compared || !(error / tolerance <= o->error / o->tolerance)) {
         snprintf(o->worst, sizeof o->worst, "%.95s", name);
         o->error = isnan(error) ? INFINITY : error;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * test_encoder.c: the encoder against one written here in double as protocol 5.1-5.3 reads; its gradients against central differences of
- * that one, on every level; the same bytes for kept and replayed activations and for any number of threads; freezing; missing samples. */
+ * that one, on every level; the same bytes for kept and replayed activations and for any number of threads, in bf16 too, which stays as close
+ * as its rounding lets it; freezing; missing samples. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -66,9 +67,9 @@ static void close_setting(setting *s)
     ecg_params_clear(&s->table);
 }
 
-static void forward_backward(setting *s, const char *level, int threads, int keep)
+static void run_on(setting *s, const ecg_kernels *k, int threads, int keep)
 {
-    const ecg_exec x = {ecg_kernels_pick(level), threads > 1 ? ecg_pool_new(threads) : NULL};
+    const ecg_exec x = {k, threads > 1 ? ecg_pool_new(threads) : NULL};
     ecg_encoder_work *w = ecg_encoder_work_new(s->e, threads, keep, true);
     assert_non_null(w);
     ecg_params_zero_grad(&s->table);
@@ -78,6 +79,8 @@ static void forward_backward(setting *s, const char *level, int threads, int kee
     ecg_encoder_work_free(w);
     ecg_pool_free(x.pool);
 }
+
+static void forward_backward(setting *s, const char *level, int threads, int keep) { run_on(s, ecg_kernels_pick(level), threads, keep); }
 
 /* ---- the encoder in double; parameters by name from v, which has the table's layout */
 
@@ -269,22 +272,71 @@ static void threads_and_memory_change_no_byte(void **state)
     (void)state;
     setting s;
     open_setting(&s, (ecg_encoder_config){12, 20, 2, 8, 50, true, 0.2f}, 37); /* more samples than slices, and no multiple of them */
-    for (size_t l = 0; l < sizeof levels / sizeof *levels; l++) {
-        if (!ecg_kernels_pick(levels[l]))
+    for (size_t l = 0; l < 2 * (sizeof levels / sizeof *levels); l++) {
+        const ecg_kernels *k = ecg_kernels_pick(levels[l / 2]);
+        if (!k)
             continue;
-        forward_backward(&s, levels[l], 1, 0);
+        k = ecg_kernels_at(k, l % 2 ? ECG_IN_BF16 : ECG_IN_FLOAT32);
+        run_on(&s, k, 1, 0);
         bytes first = take(&s);
         static const struct {
             int threads, keep;
         } ways[] = {{1, 37}, {2, 0}, {5, 0}, {5, 40}, {2, 36}}; /* keep 36 is too few: replayed */
         for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
             memset(s.h, 0, first.nh * sizeof(float));
-            forward_backward(&s, levels[l], ways[i].threads, ways[i].keep);
+            run_on(&s, k, ways[i].threads, ways[i].keep);
             same(&first, &s);
         }
         give(&first);
     }
     close_setting(&s);
+}
+
+/* |got - want| / |want|, both as vectors */
+static double apart(const float *got, const float *want, size_t n)
+{
+    double d = 0, w = 0;
+    for (size_t i = 0; i < n; i++)
+        d += ((double)got[i] - want[i]) * ((double)got[i] - want[i]), w += (double)want[i] * want[i];
+    return sqrt(d / w);
+}
+
+/* An operand's rounding is 2^-9 at most and 0.0017 of its size in the mean square; three products a block and their sums make of it a percent
+ * in a gradient. What the quotients above prove for float32 then holds within that. */
+static void bf16_is_as_close_as_its_rounding(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *why;
+        ecg_encoder_config c;
+        int B;
+    } cases[] = {
+        {"one crop of the small preset", {12, 32, 3, 8, 250, true, 0}, 1},
+        {"a width that no tile divides, odd length, dropout", {12, 37, 2, 8, 61, true, 0.2f}, 3},
+        {"causal, narrower than a tile", {12, 10, 2, 4, 40, false, 0}, 5},
+        {"whole tiles", {12, 64, 1, 8, 64, true, 0}, 17},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (size_t l = 0; l < sizeof levels / sizeof *levels; l++) {
+            setting s;
+            if (!ecg_kernels_pick(levels[l]))
+                continue;
+            open_setting(&s, cases[i].c, cases[i].B);
+            run_on(&s, ecg_kernels_pick(levels[l]), 1, 0);
+            bytes exact = take(&s);
+            run_on(&s, ecg_kernels_at(ecg_kernels_pick(levels[l]), ECG_IN_BF16), 1, 0);
+            const double h = apart(s.h, exact.h, exact.nh), seq = apart(s.seq, exact.seq, exact.ns), dx = apart(s.dx, exact.dx, exact.nx);
+            if (!(h < 4e-3 && seq < 4e-3 && dx < 2e-2 && seq > 1e-4))
+                fail_msg("%s, %s: h %.3g, sequence %.3g, dx %.3g away from float32", cases[i].why, levels[l], h, seq, dx);
+            for (int r = 0; r < s.table.n; r++) {
+                const ecg_param *p = &s.table.row[r];
+                if (!(p->flags & ECG_P_BUFFER) && !(apart(ecg_grad(&s.table, r), exact.grad + p->at, p->count) < 2e-2))
+                    fail_msg("%s, %s: gradient of %s is %.3g away", cases[i].why, levels[l], p->name,
+                             apart(ecg_grad(&s.table, r), exact.grad + p->at, p->count));
+            }
+            give(&exact);
+            close_setting(&s);
+        }
 }
 
 /* a sample's embedding does not depend on its batch; inference buffers give the same as training ones; evaluation has no dropout */
@@ -426,6 +478,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gradients_are_difference_quotients),
         cmocka_unit_test(threads_and_memory_change_no_byte),
+        cmocka_unit_test(bf16_is_as_close_as_its_rounding),
         cmocka_unit_test(samples_do_not_couple),
         cmocka_unit_test(frozen_blocks_get_no_gradient),
         cmocka_unit_test(missing_samples_are_read_as_zero),
