@@ -124,7 +124,7 @@ static void follow(const ecg_training *t, int64_t step)
     const double early = (double)(step + 1) / (double)(step + 10);
     const float share = (float)(1 - (t->average < early ? t->average : early));
     for (size_t i = 0; i < p->floats; i++)
-        t->mean[i] += share * (p->value[i] - t->mean[i]);
+        t->mean[i] = p->value[i] == t->mean[i] ? p->value[i] : t->mean[i] + share * (p->value[i] - t->mean[i]); /* -0 stays -0 */
 }
 
 /* The mean in the place of the parameters, and back again. */
