@@ -8,6 +8,7 @@ static const char *model, *out;
 static const option options[] = {
     {"model", 0, OPT_TEXT, &model, "RUN|FILE", "the encoder"},
     {"output", 'o', OPT_TEXT, &out, "FILE.npy", "float32 (records, width), records in the order of the cohort; FILE.csv beside it names them"},
+    PRECISION_OPTION,
     {0},
 };
 

@@ -16,6 +16,7 @@ static const option options[] = {
     {"cohort", 0, OPT_TEXT, &cohort, "FILE", "another cohort than the one of the run"},
     {"fold", 0, OPT_TEXT, &fold, "ROLE", "test (default) or validation"},
     {"roles", 0, OPT_TEXT, &roles_text, "ROLES", "folds by role: train:0-17,validation:18,test:19"},
+    PRECISION_OPTION,
     {"bootstrap", 0, OPT_TEXT, &bootstrap, "UNIT", "what the resamples draw: patient (default) or ecg"},
     { "resamples", 0, OPT_INT, &resamples, "N", "bootstrap resamples (1000); 0: no intervals" },
     {"output", 'o', OPT_TEXT, &out, "DIR", "where the files go (default: the run folder)"},

@@ -22,6 +22,7 @@ static struct {
 static const option options[] = {
     {"json", 0, OPT_FLAG, &o.json, NULL, "one JSON object a recording, one line each"},
     {"csv", 0, OPT_FLAG, &o.csv, NULL, "one row a label: recording,set,code,title,probability,crop_mean_logit"},
+    PRECISION_OPTION,
     {"top", 0, OPT_INT, &o.top, "N", "labels to list, the most probable first (5); 0: all"},
     {"alpha", 0, OPT_NUMBER, &o.alpha, "A", "errors that a verdict may make: it holds for 1 - A of the patients with, and of those without (0.1)"},
     {"html", 0, OPT_TEXT, &o.html, "FILE", "the page of one recording: prints on one sheet of A4"},

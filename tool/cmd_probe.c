@@ -16,6 +16,7 @@ static bool json;
 
 static const option options[] = {
     {"model", 0, OPT_TEXT, &model, "RUN|FILE", "the encoder"},
+    PRECISION_OPTION,
     {"set", 0, OPT_TEXT, &set, "NAME", "this label set alone (all)"},
     {"few", 0, OPT_TEXT, &few, "N,N", "also with the labels of so many training patients, drawn"},
     {"draws", 0, OPT_INT, &draws, "D", "draws of each number of patients (10)"},

@@ -156,6 +156,8 @@ int opt_parse(const command *c, const option *options, int argc, char **argv, in
         return tool_usage(c, "--threads %" PRId64 ": 1 to 1024", common.threads);
     if (common.seed < 0)
         return tool_usage(c, "--seed %" PRId64 ": a seed is not negative", common.seed);
+    if (common.precision && strcmp(common.precision, "float32") && strcmp(common.precision, "bf16"))
+        return tool_usage(c, "--precision %s: float32 or bf16", common.precision);
     *positional = n;
     if (n < min)
         return tool_usage(c, n ? "something is missing after %s" : "nothing to work on", n ? argv[n] : "");
@@ -270,10 +272,15 @@ void tool_synthetic_note(void)
 
 ecg_status tool_exec(ecg_exec *x, ecg_err *err)
 {
-    const char *level = getenv("ECGRAFT_CPU");
-    *x = (ecg_exec){.k = ecg_kernels_pick(level)};
+    const char *level = getenv("ECGRAFT_CPU"), *why = "";
+    const ecg_cpu cpu = ecg_cpu_here();
+    *x = (ecg_exec){.k = ecg_kernels_choose(level, &cpu, &why)};
     if (!x->k)
-        return ecg_fail(err, ECG_EARG, "ECGRAFT_CPU=%s: unknown here, or this processor does not have it (ref, avx2, avx512)", level);
+        return ecg_fail(err, ECG_EARG, "ECGRAFT_CPU=%s: %s", level, why);
+    if (common.precision && strcmp(common.precision, "bf16") == 0) {
+        x->k = ecg_kernels_at(x->k, ECG_IN_BF16);
+        ecg_say(tool_watch(), "precision bf16: %s", x->k->words);
+    }
     x->pool = ecg_pool_new((int)common.threads);
     if (!x->pool)
         return ecg_fail(err, ECG_ENOMEM, "no room for %" PRId64 " threads", common.threads);

@@ -39,6 +39,7 @@ typedef struct {
     int64_t threads; /* default: number of processors */
     int64_t seed;    /* 42 */
     bool seed_given, quiet, help;
+    const char *precision; /* NULL: not given; for commands that have PRECISION_OPTION */
 } opt_common;
 extern opt_common common;
 
@@ -54,9 +55,11 @@ int tool_usage(const command *c, const char *fmt, ...) __attribute__((format(pri
 
 /* Narration on stderr unless -q; a progress line with ETA when stderr is a terminal; Ctrl-C sets *stop. */
 const ecg_watch *tool_watch(void);
-/* Kernels for this machine (ECGRAFT_CPU) and a pool of common.threads. */
+/* Kernels for this machine (ECGRAFT_CPU) at common.precision and a pool of common.threads. */
 ecg_status tool_exec(ecg_exec *x, ecg_err *err);
 void tool_exec_done(ecg_exec *x);
+/* of a command that runs a network; opt_parse refuses other names */
+#define PRECISION_OPTION {"precision", 0, OPT_TEXT, &common.precision, "NAME", "float32 (default) or bf16: operands of the wide products are rounded"}
 void tool_synthetic_note(void); /* "synthetic cohort: ..." on stderr, once */
 
 extern const command cmd_synth, cmd_cohort, cmd_doctor, cmd_pretrain, cmd_finetune, cmd_joint, cmd_evaluate, cmd_study, cmd_report, cmd_embed, cmd_probe, cmd_recalibrate, cmd_explain_check, cmd_predict, cmd_info, cmd_convert, cmd_plot, cmd_bench;

@@ -37,6 +37,9 @@ int settings_resolve(ecg_config *out, const command *c, const run_options *o, co
         if (flags[i].value && ecg_config_assign(out, text, &err))
             return tool_usage(c, "--%s: %s", flags[i].key, err.msg);
     }
+    snprintf(text, sizeof text, "train.precision=%.60s", common.precision ? common.precision : "");
+    if (common.precision && ecg_config_assign(out, text, &err))
+        return tool_usage(c, "--precision: %s", err.msg);
     snprintf(text, sizeof text, "train.seed=%" PRId64, common.seed);
     if (common.seed_given && ecg_config_assign(out, text, &err))
         return tool_usage(c, "--seed: %s", err.msg);

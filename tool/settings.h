@@ -20,6 +20,7 @@ typedef struct {
     {"set", 0, OPT_LIST, &(o).set, "KEY=VALUE", set_help},                                                                      \
     {"roles", 0, OPT_TEXT, &(o).roles, "ROLES", "folds by role: train:0-17,validation:18,test:19"},                             \
     {"epochs", 0, OPT_INT, &(o).epochs, "N", "passes over the training records"},                                               \
+    PRECISION_OPTION,                                                                                                             \
     {"batch", 0, OPT_INT, &(o).batch, "N", "records in a batch"},                                                               \
     {"resume", 0, OPT_FLAG, &(o).resume, NULL, "go on from the last checkpoint in RUN"},                                        \
     {"force", 0, OPT_FLAG, &(o).force, NULL, "start over in a run folder that is not empty"}

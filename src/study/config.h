@@ -18,6 +18,7 @@ typedef int ecg_cfg_word; /* index into the list of words of the row */
     X(s, checkpoint_seconds, num, 0, 86400, 60, "", "a checkpoint inside an epoch after this time; 0: only after each epoch")      \
     X(s, checkpoint_steps, int, 0, 1000000000, 0, "", "a checkpoint every that many steps; 0: none")                               \
     X(s, labelled, num, 0, 1000000000, 0, "", "diagnosis labels of that many training records only, below 1 of that share; 0: all") \
+    X(s, precision, word, 0, 0, 0, "float32|bf16", "operands of the wide products; bf16: rounded, sums stay float32")               \
     X(s, shuffle_pairs, bool, 0, 1, 0, "", "control: stage 1 sees every ECG with the table of another record")
 #define ECG_CFG_ENCODER(X, s)                                                                                                      \
     X(s, width, int, 2, 8192, 512, "", "channels H")                                                                               \

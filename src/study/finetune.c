@@ -11,6 +11,7 @@
 #include "net/loss.h"
 #include "stat/auroc.h"
 #include "study/finetune_parts.h"
+#include "study/precision.h"
 #include "study/pull.h"
 #include "study/score.h"
 
@@ -344,7 +345,7 @@ static ecg_status run(stage2 *s, ecg_err *err)
     if (st)
         return st;
     const ecg_run_facts facts = {.stage = s->loop.stage, .cohort = study->cohort, .from = study->from, .from_hash = s->from_hash, .roles = s->roles,
-                                  .config = study->config, .command = study->command, .kernels = study->exec->k->name,
+                                  .config = study->config, .command = study->command, .kernels = study->exec->k->words,
                                   .threads = study->exec->pool ? ecg_pool_threads(study->exec->pool) : 1};
     if ((st = ecg_run_open(&s->run, study->folder, study->resume, study->force, &facts, err)))
         return st;
@@ -377,16 +378,18 @@ static void clear(stage2 *s)
     ecg_loader_close(&s->loader);
 }
 
-ecg_status ecg_finetune(const ecg_study *study, bool labs, ecg_err *err)
+ecg_status ecg_finetune(const ecg_study *asked, bool labs, ecg_err *err)
 {
     static const char *const groups[] = {NULL, "routine", "lab", "all"}; /* the words of finetune.tabular */
     stage2 *s = calloc(1, sizeof *s);
+    ecg_exec exec;
     if (!s)
         return ecg_fail(err, ECG_ENOMEM, "out of memory");
-    s->study = study;
+    const ecg_study study = ecg_study_at_precision(asked, &exec);
+    s->study = &study;
     s->labs = labs;
     s->section = labs ? "labs" : "finetune";
-    s->tuning = labs ? &study->config->labs : &study->config->finetune;
+    s->tuning = labs ? &study.config->labs : &study.config->finetune;
     s->group = groups[s->tuning->tabular];
     const ecg_status st = run(s, err);
     clear(s);

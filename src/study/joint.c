@@ -17,6 +17,7 @@
 #include "stat/auroc.h"
 #include "study/align.h"
 #include "study/balance.h"
+#include "study/precision.h"
 #include "study/score.h"
 
 enum { UNCERTAINTY, PROJECTION, PLAIN }; /* of joint.weighting */
@@ -455,7 +456,7 @@ static ecg_status run(joint *s, ecg_err *err)
     if (st)
         return st;
     const ecg_run_facts facts = {.stage = "joint", .cohort = study->cohort, .roles = s->roles, .config = study->config, .command = study->command,
-                                  .kernels = study->exec->k->name, .threads = study->exec->pool ? ecg_pool_threads(study->exec->pool) : 1};
+                                  .kernels = study->exec->k->words, .threads = study->exec->pool ? ecg_pool_threads(study->exec->pool) : 1};
     if ((st = ecg_run_open(&s->run, study->folder, study->resume, study->force, &facts, err)))
         return st;
     announce(s);
@@ -476,12 +477,14 @@ static void clear_head(headed *t)
     free(t->auroc);
 }
 
-ecg_status ecg_joint(const ecg_study *study, ecg_err *err)
+ecg_status ecg_joint(const ecg_study *asked, ecg_err *err)
 {
     joint *s = calloc(1, sizeof *s);
+    ecg_exec exec;
     if (!s)
         return ecg_fail(err, ECG_ENOMEM, "out of memory");
-    s->study = study;
+    const ecg_study study = ecg_study_at_precision(asked, &exec);
+    s->study = &study;
     const ecg_status st = run(s, err);
     for (int i = 0; i < HEADS; i++)
         clear_head(&s->head[i]);

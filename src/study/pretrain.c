@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "study/align.h"
+#include "study/precision.h"
 
 typedef struct {
     const ecg_study *study;
@@ -174,7 +175,7 @@ static ecg_status run(stage1 *s, ecg_err *err)
     if (st || (st = buffers(s, err)))
         return st;
     const ecg_run_facts facts = {.stage = "pretrain", .cohort = study->cohort, .roles = s->roles, .config = c, .command = study->command,
-                                  .kernels = study->exec->k->name, .threads = study->exec->pool ? ecg_pool_threads(study->exec->pool) : 1};
+                                  .kernels = study->exec->k->words, .threads = study->exec->pool ? ecg_pool_threads(study->exec->pool) : 1};
     if ((st = ecg_run_open(&s->run, study->folder, study->resume, study->force, &facts, err)))
         return st;
     ecg_say(study->watch, "pretrain%s: %" PRId64 " records, batches of %d, %" PRId64 " epochs, encoder %dx%d, %d columns%s%s, %s",
@@ -187,12 +188,13 @@ static ecg_status run(stage1 *s, ecg_err *err)
     return ecg_train(&s->loop, more, err);
 }
 
-ecg_status ecg_pretrain(const ecg_study *study, ecg_err *err)
+ecg_status ecg_pretrain(const ecg_study *asked, ecg_err *err)
 {
     stage1 *s = calloc(1, sizeof *s);
+    ecg_exec exec;
     if (!s)
         return ecg_fail(err, ECG_ENOMEM, "out of memory");
-    s->study = study;
+    const ecg_study own = ecg_study_at_precision(asked, &exec), *study = s->study = &own;
     ecg_status st = ecg_config_check(study->config, err);
     if (!st && !(st = ecg_loader_open(&s->loader, study->cohort, study->roles, (int)study->config->encoder.length,
                                       (uint64_t)study->config->train.split_seed, err)))

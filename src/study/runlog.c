@@ -160,6 +160,7 @@ static json_t *describe(const ecg_run_facts *f)
     json_object_set_new(j, "preset", ecg_json_text(f->config->preset));
     json_object_set_new(j, "seed", json_integer((json_int_t)f->config->train.seed));
     json_object_set_new(j, "split_seed", json_integer((json_int_t)f->config->train.split_seed));
+    json_object_set_new(j, "precision", json_string(f->config->train.precision ? "bf16" : "float32"));
     json_object_set_new(j, "version", json_string(ecg_version()));
     json_object_set_new(j, "machine", json_pack("{s:o, s:o, s:o, s:I, s:o}", "cpu", ecg_json_text(cpu), "system", ecg_json_text(u.sysname), "release",
                                                 ecg_json_text(u.release), "processors", (json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "kernels",
@@ -301,6 +302,8 @@ ecg_status ecg_run_record(char *out, size_t size, const ecg_record_facts *f, ecg
     json_object_set_new(j, "preset", ecg_json_text(f->config->preset));
     json_object_set_new(j, "seed", json_integer((json_int_t)f->config->train.seed));
     json_object_set_new(j, "split_seed", json_integer((json_int_t)f->config->train.split_seed));
+    if (f->config->train.precision) /* a record without it is of float32 */
+        json_object_set_new(j, "precision", json_string("bf16"));
     json_object_set_new(j, "cohort", ecg_json_text(f->cohort_hash));
     json_object_set_new(j, "roles", ecg_json_text(f->roles));
     json_object_set_new(j, "records", json_integer((json_int_t)f->records));
