@@ -6,6 +6,9 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/rng.h"
 #include "model/bundle.h"
@@ -256,6 +259,9 @@ ecg_status ecg_loader_open(ecg_loader *out, const ecg_cohort *cohort, const ecg_
         return ecg_fail_at(err, ECG_EUNSUPPORTED, cohort->path, 0, 0, "%" PRId64 " records are more than row numbers can name", cohort->n);
     if (crop > cohort->contract.samples)
         return ecg_fail_at(err, ECG_ECONTRACT, cohort->path, 0, 0, "crops of %d samples do not fit records of %d", crop, cohort->contract.samples);
+    l.waited = calloc(1, sizeof *l.waited);
+    if (!l.waited)
+        st = ecg_fail(err, ECG_ENOMEM, "out of memory");
     for (int r = 0; r < ECG_ROLES && !st; r++)
         if (!rows_new(&l.role[r], cohort->n))
             st = ecg_fail(err, ECG_ENOMEM, "out of memory");
@@ -292,6 +298,7 @@ void ecg_loader_close(ecg_loader *l)
         ecg_rows_clear(&l->half[h]);
     free(l->continuous_at);
     free(l->categorical_at);
+    free(l->waited);
     *l = (ecg_loader){0};
 }
 
@@ -319,6 +326,32 @@ int ecg_loader_start(const ecg_loader *l, uint32_t row, uint64_t seed, uint32_t 
     return (int)ecg_rng_below(&g, (uint32_t)room);
 }
 
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* The cohort lies in a file: the pages of these bytes are asked for. */
+static void want(const void *bytes, size_t len)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)bytes / page * page;
+    madvise((void *)from, (uintptr_t)bytes + len - from, MADV_WILLNEED); /* advice: refused, the page comes when it is read */
+}
+
+void ecg_loader_ahead(const ecg_loader *l, const uint32_t *row, int B, uint64_t seed, uint32_t epoch)
+{
+    const ecg_contract *k = &l->cohort->contract;
+    const size_t leads = (size_t)k->leads, samples = (size_t)k->samples, columns = (size_t)k->columns;
+    for (int b = 0; b < B; b++) {
+        const size_t start = (size_t)ecg_loader_start(l, row[b], seed, epoch);
+        want(l->cohort->signal + ((size_t)row[b] * samples + start) * leads, (size_t)l->crop * leads * sizeof(float));
+        if (l->cohort->tabular)
+            want(l->cohort->tabular + (size_t)row[b] * columns, columns * sizeof(float));
+    }
+}
+
 typedef struct {
     float *x;
     const ecg_loader *l;
@@ -339,7 +372,9 @@ static void copy_one(void *ctx, int b, int worker)
 void ecg_loader_signals(float *x, const ecg_loader *l, ecg_pool *pool, const uint32_t *row, const int *start, int B)
 {
     signals_job j = {x, l, row, start};
+    const double began = now();
     ecg_pool_run(pool, copy_one, &j, B);
+    *l->waited += now() - began;
 }
 
 /* ---- table -------------------------------------------------------------------------------------------------------------- */
@@ -388,6 +423,7 @@ ecg_status ecg_loader_medians(float *median, const ecg_loader *l, ecg_pool *pool
 void ecg_loader_tabular(float *continuous, int32_t *category, const ecg_loader *l, const float *median, const uint32_t *row, int B)
 {
     const size_t columns = (size_t)l->cohort->contract.columns;
+    const double began = now();
     for (int b = 0; b < B; b++) {
         const float *x = l->cohort->tabular + (size_t)row[b] * columns;
         for (int j = 0; j < l->continuous; j++) {
@@ -399,6 +435,7 @@ void ecg_loader_tabular(float *continuous, int32_t *category, const ecg_loader *
             category[(size_t)b * (size_t)l->categorical + (size_t)j] = (int32_t)(isnan(x[at]) ? median[at] : x[at]);
         }
     }
+    *l->waited += now() - began;
 }
 
 void ecg_loader_labels(float *y, const int8_t *label, int K, const uint32_t *row, int B)

@@ -25,6 +25,7 @@ typedef struct {
     int64_t patients[ECG_ROLES];
     int continuous, categorical;
     int *continuous_at, *categorical_at; /* columns of the cohort that ecg_loader_tabular gives, all unless told otherwise; owned */
+    double *waited;           /* seconds that the caller has spent in the functions below that fill batches; owned */
 } ecg_loader;
 
 /* roles NULL: the cohort's own. ECG_EDATA: an infinite value, a record shorter than a crop. */
@@ -51,6 +52,8 @@ int ecg_loader_valid(const ecg_loader *l, uint32_t row);                        
 int ecg_loader_crops(const ecg_loader *l, uint32_t row);                                /* disjoint crops in them, at least 1 */
 int ecg_loader_start(const ecg_loader *l, uint32_t row, uint64_t seed, uint32_t epoch); /* uniform over 0 .. valid - crop - 1 */
 
+/* Asks the system to have in memory what these rows will give in that epoch, and does not wait for it. */
+void ecg_loader_ahead(const ecg_loader *l, const uint32_t *row, int B, uint64_t seed, uint32_t epoch);
 /* x (B, crop, leads) from the rows at those starts. */
 void ecg_loader_signals(float *x, const ecg_loader *l, ecg_pool *pool, const uint32_t *row, const int *start, int B);
 /* Median of every column over the training rows; categorical: index, truncated; no value at all: 0. median (columns) */
