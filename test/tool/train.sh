@@ -64,6 +64,17 @@ cp c.cohort kept.cohort
 expect 4 'hash' "another cohort under the old name" "$E" evaluate three --resamples 0
 mv kept.cohort c.cohort
 
+# ---- a linear head that begins as a regression, a running mean of the weights, epochs that nobody judges
+RIDGE="$TUNE --set finetune.head_hidden=0 --set finetune.head_start=ridge --set finetune.average=0.9 --set finetune.judge_every=2"
+expect 0 'begins as a ridge regression' "a head from a regression" "$E" finetune diagnoses c.cohort --from whole -o ridge $RIDGE --threads 1
+"$E" finetune diagnoses c.cohort --from whole -o ridge2 $RIDGE --threads 2 -q
+same "the regression on two threads" ridge/model.safetensors ridge2/model.safetensors
+same "the mean on two threads" ridge/last.safetensors ridge2/last.safetensors
+[ "$(grep -c '"validation_auroc": null' ridge/metrics.jsonl)" -eq 1 ] && ok || bad "of three epochs the second and the last are judged"
+expect 0 '' "evaluate it" "$E" evaluate ridge --resamples 0
+expect 2 "random.ridge" "no such beginning" "$E" finetune diagnoses c.cohort --from whole -o x --set finetune.head_start=zero
+expect 2 'finetune.average' "a mean that never moves" "$E" finetune diagnoses c.cohort --from whole -o x --set finetune.average=1
+
 # ---- refused
 expect 1 'not empty' "a run folder that is not empty" "$E" pretrain c.cohort -o whole $SMALL --epochs 8
 expect 1 'pretrain.lr' "resume with other settings" "$E" pretrain c.cohort -o whole --resume --lr 0.1
