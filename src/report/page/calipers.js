@@ -72,14 +72,17 @@ export class Calipers {
         this.draw();
     }
 
-    // 800 ms and 1 mV in the middle of what can be seen, on the strip that is nearest to it.
+    // Up to 800 ms and 1 mV in the middle of what can be seen, on the strip that is nearest to it and within its time.
     place() {
         const s = this.scale, seen = this.frame.getBoundingClientRect(), whole = this.svg.getBoundingClientRect();
         const left = Math.max(seen.left, whole.left), right = Math.min(seen.right, whole.right);
         const middle = this.point({clientX: (left + right) / 2, clientY: (whole.top + whole.bottom) / 2});
-        const half = Math.min(0.4 * s.speed, ((right - left) / whole.width) * s.width * 0.3), level = (stripAt(s, middle.x, middle.y) || {level: middle.y}).level;
-        this.a = this.held({x: middle.x - half, y: level});
-        this.b = this.held({x: middle.x + half, y: level - s.gain});
+        const half = Math.min(0.4 * s.speed, ((right - left) / whole.width) * s.width * 0.3), strip = stripAt(s, middle.x, middle.y);
+        const x = (ms) => s.time0 + (ms / 1000) * s.speed;
+        const centre = strip ? Math.max(x(strip.from) + half, Math.min(x(strip.to) - half - 0.1, middle.x)) : middle.x;
+        const level = strip ? strip.level : middle.y;
+        this.a = this.held({x: centre - half, y: level});
+        this.b = this.held({x: centre + half, y: level - s.gain});
         this.show(true);
         this.handles.a.focus({preventScroll: true});
     }

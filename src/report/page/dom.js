@@ -27,7 +27,7 @@ export function svgEl(tag, attributes = {}) {
 // options: [[value, words], ...]
 export function choice(label, options, value, onchange) {
     const select = el("select", {onchange: () => onchange(select.value)}, ...options.map(([v, words]) => el("option", {value: v, selected: String(v) === String(value)}, words)));
-    return el("label", {class: "choice"}, label + " ", select);
+    return el("label", {class: "choice"}, el("span", {}, label + " "), select);
 }
 
 // For those who listen: progress and results. The same words twice are said twice.

@@ -1,16 +1,48 @@
 // SPDX-License-Identifier: MIT
 // What is done to a drawing on the screen: zoom that says what it is, calipers, and the row of buttons for both.
 import {Calipers, inWords} from "./calipers.js";
-import {choice, el} from "./dom.js";
+import {choice, el, say} from "./dom.js";
 
 const ZOOMS = [0.25, 0.35, 0.5, 0.7, 0.85, 1, 1.25, 1.5, 2, 3, 4, 6];
 const PX_PER_MM = 96 / 25.4;
+const CARD_MM = 85.6; // ISO/IEC 7810, ID-1
+const STORED = "screen"; // what a millimetre of the system has to be multiplied by on this screen, found with a card
+
+function screenScale() {
+    try {
+        const stored = Number(localStorage.getItem(STORED));
+        return stored >= 0.5 && stored <= 2 ? stored : 1;
+    } catch {
+        return 1;
+    }
+}
+
+// A bar as wide as a bank card, once its owner has made it so: then 100 % are millimetres of this very screen.
+function ruler(change) {
+    const bar = el("div", {class: "card", "aria-hidden": "true"}), range = el("input", {type: "range", min: 50, max: 200, step: 0.5});
+    const set = (scale) => {
+        bar.style.width = `${CARD_MM * scale}mm`;
+        range.value = 100 * scale;
+    };
+    const keep = (scale) => {
+        set(scale);
+        try {
+            localStorage.setItem(STORED, scale);
+        } catch {
+            say("kept until the page is left"); // a private window
+        }
+        change(scale);
+    };
+    range.addEventListener("input", () => keep(range.value / 100));
+    set(screenScale());
+    return el("div", {}, el("label", {}, "Make the bar as wide as a bank card (85.6 mm) ", range), " ", el("button", {type: "button", onclick: () => keep(1)}, "As the system says"), bar);
+}
 
 // drawings: [{svg, frame, name}], all zoomed together; -> {node, end()}
 export function drawingTools(drawings) {
     const zoomWords = el("output", {class: "zoom"}), reading = el("output", {class: "reading-out", "aria-label": "Calipers"});
     const measured = new Map();
-    let zoom = 1, fitted = false;
+    let zoom = 1, fitted = false, screen = screenScale();
 
     for (const d of drawings) {
         d.svg.style.setProperty("--mm", d.svg.viewBox.baseVal.width);
@@ -22,9 +54,9 @@ export function drawingTools(drawings) {
         zoom = Math.min(6, Math.max(0.2, to));
         for (const d of drawings) {
             const middle = held ? held.clientX - d.frame.getBoundingClientRect().left : d.frame.clientWidth / 2, at = (d.frame.scrollLeft + middle) / before;
-            d.svg.style.setProperty("--zoom", zoom);
+            d.svg.style.setProperty("--zoom", zoom * screen);
             d.frame.scrollLeft = at * zoom - middle;
-            d.calipers.setZoom(zoom);
+            d.calipers.setZoom(zoom * screen);
         }
         zoomWords.textContent = Math.abs(zoom - 1) < 0.005 ? "100 %, true millimetres" : `${Math.round(zoom * 100)} % of true size`;
     }
@@ -34,7 +66,7 @@ export function drawingTools(drawings) {
     };
     const fit = () => {
         fitted = true;
-        setZoom(Math.min(...drawings.map((d) => (d.frame.clientWidth - 1) / (d.svg.viewBox.baseVal.width * PX_PER_MM))));
+        setZoom(Math.min(...drawings.map((d) => (d.frame.clientWidth - 1) / (d.svg.viewBox.baseVal.width * PX_PER_MM * screen))));
     };
 
     function tell(d, m) {
@@ -42,7 +74,10 @@ export function drawingTools(drawings) {
             measured.set(d, m);
         else
             measured.delete(d);
-        reading.textContent = [...measured].map(([of, x]) => `${of.name ? of.name + ": " : ""}${inWords(x)}${x.lead ? " in " + x.lead : ""}`).join("; ") || "";
+        reading.textContent = drawings.filter((of) => measured.has(of)).map((of) => {
+            const x = measured.get(of);
+            return `${of.name ? of.name + ": " : ""}${inWords(x)}${x.lead ? " in " + x.lead : ""}`;
+        }).join("; ");
     }
     const press = (button, on) => button.setAttribute("aria-pressed", String(on));
     const anyOn = () => drawings.some((d) => d.calipers.on);
@@ -96,7 +131,11 @@ export function drawingTools(drawings) {
         el("span", {class: "row"}, caliper, march, reading),
         el("details", {class: "small"}, el("summary", {}, "How to measure"),
             el("p", {}, "Calipers: drag on the paper with the mouse, or move the handles A and B; the dot between them moves both. Keys on a handle: arrows 10 ms and 0.05 mV, with Shift 1 ms and 0.01 mV, Escape puts them away. " +
-                "The rate is 60,000 divided by the milliseconds. Keys on the drawing: + and - zoom, 0 is true size. A screen's millimetre is 3.78 pixels as its system counts them: lay a ruler on it before you trust it.")));
+                "The rate is 60,000 divided by the milliseconds. Keys on the drawing: + and - zoom, 0 is true size. A screen's millimetre is 3.78 pixels as its system counts them, which is not always so."),
+            ruler((scale) => {
+                screen = scale;
+                setZoom(zoom);
+            })));
     return {node, end: () => listeners.abort()};
 }
 

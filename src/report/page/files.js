@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Which of the files that were dropped make up one recording: a WFDB header and whatever it names; any other file stands alone.
+// Which of the files that were dropped make up one recording: a WFDB header, whatever it names and what is called like it; any other file
+// stands alone.
 
 const MOST_FILES = 5000;
 
@@ -29,6 +30,11 @@ export async function recordings(files) {
             if (part && part !== h && !owner.has(part))
                 owner.set(part, h);
         }
+    for (const f of all) {
+        const h = at.get(`${f.folder}/${f.file.name.replace(/\.[^.]*$/, "")}.hea`);
+        if (h && h !== f && !owner.has(f))
+            owner.set(f, h);
+    }
     const top = (f) => {
         const seen = new Set([f]);
         for (let up; (up = owner.get(f)) && !seen.has(up); f = up)

@@ -20,6 +20,7 @@ function harmless(root) {
 // The whole <html> of the page goes into the shadow tree, so the rules for html and body find what they mean; :root is ours (app.css).
 function adopt(place, text) {
     const page = harmless(new DOMParser().parseFromString(text, "text/html").documentElement);
+    page.querySelector("body").className = "sheet-page"; // the statement stands above it on the screen, and in it on paper
     place.shadowRoot.replaceChildren(document.importNode(page, true), el("link", {rel: "stylesheet", href: "/ecg.css"}));
     return place.shadowRoot;
 }
@@ -31,13 +32,6 @@ function addTools(shadow) {
     const tools = drawingTools([{svg, frame, name: ""}]);
     frame.before(tools.node);
     return tools;
-}
-
-function printPage(id, view) {
-    document.querySelector("iframe.print")?.remove();
-    const sheet = el("iframe", {class: "print", title: "The page that is printed", "aria-hidden": "true", tabindex: "-1", src: resultPath(id, "html", view)});
-    sheet.addEventListener("load", () => sheet.contentWindow.print());
-    document.body.append(sheet);
 }
 
 export async function resultView(main, info, id, asked) {
@@ -67,14 +61,12 @@ export async function resultView(main, info, id, asked) {
     const files = () => [...["html", "json", "csv"].map((kind) => saveLink(mine, kind, kind === "html" ? view : {})), saveLink(mine, "svg", view)];
     const links = el("span", {class: "acts"}, ...files());
     const others = list.results.filter((r) => r.id !== id && !r.error);
-    const compare = el("select", {disabled: !others.length, onchange: () => {
-        if (compare.value)
-            location.hash = `#/compare/${encodeURIComponent(compare.value)}/${encodeURIComponent(id)}`;
-    }}, el("option", {value: ""}, others.length ? "choose a recording" : "no other recording"), ...others.map((r) => el("option", {value: r.id}, [r.name, r.recorded_at].filter(Boolean).join(", "))));
+    const compare = el("select", {disabled: !others.length, onchange: () => (go.disabled = !compare.value)}, el("option", {value: ""}, others.length ? "choose a recording" : "no other recording"), ...others.map((r) => el("option", {value: r.id}, [r.name, r.recorded_at].filter(Boolean).join(", "))));
+    const go = el("button", {type: "button", disabled: true, onclick: () => (location.hash = `#/compare/${encodeURIComponent(compare.value)}/${encodeURIComponent(id)}`)}, "Compare");
     main.replaceChildren(
         el("div", {class: "bar"}, el("a", {href: "#/"}, "← All recordings"), ...viewChoices(info, view, change),
-            el("label", {class: "choice"}, "Compare with ", compare), el("span", {class: "row"}, el("span", {class: "muted"}, "Save"), links),
-            el("button", {type: "button", onclick: () => printPage(id, view)}, "Print"),
+            el("label", {class: "choice long"}, el("span", {}, "Compare with "), compare), go, el("span", {class: "row"}, el("span", {class: "muted"}, "Save"), links),
+            el("button", {type: "button", onclick: () => print()}, "Print"),
             el("button", {type: "button", onclick: async () => {
                 try {
                     await remove(id);

@@ -88,7 +88,7 @@ export async function saveAll(results, kind, say) {
     return save(zip(pages), "application/zip", "results.zip");
 }
 
-// The head, and the lines whose first field is the id of a result that is wanted. Fields with line breaks stay whole: a line that does not
+// The head, and the lines whose last field is the id of a result that is wanted. Fields with line breaks stay whole: a line that does not
 // close its quotes takes the next one with it.
 function chosenLines(lines, results) {
     const ids = new Set(results.map((r) => String(r.id))), out = [];
@@ -96,7 +96,7 @@ function chosenLines(lines, results) {
         let line = lines[i];
         while ((line.split('"').length - 1) % 2 && i + 1 < lines.length)
             line += "\n" + lines[++i];
-        if (out.length === 0 || ids.has(line.split(",")[0].replace(/^"|"$/g, "")))
+        if (out.length === 0 || ids.has(line.slice(line.lastIndexOf(",") + 1).trim()))
             out.push(line);
     }
     return out.join("\n") + "\n";

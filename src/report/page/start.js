@@ -11,7 +11,10 @@ const chosen = new Set();
 const wanted = {text: "", state: ""};
 const AT_ONCE = 2;
 
-let info, jobs, table, summary, tools, results = [], waiting = [], running = 0;
+const jobs = el("ol", {class: "jobs", "aria-label": "Uploads"}); // outlives the view, as uploads do
+const waiting = [];
+
+let info, table, summary, tools, results = [], batch = null;
 
 // ---- recordings in --------------------------------------------------------------------------------------------------------------
 
@@ -38,10 +41,9 @@ function job(name, run) {
     }});
 }
 
-async function work(batch) {
+async function work() {
     while (waiting.length) {
         const next = waiting.shift();
-        running++;
         try {
             if (next.stop.signal.aborted)
                 throw new Error("cancelled");
@@ -54,26 +56,27 @@ async function work(batch) {
             batch.bad++;
             next.end(e.message, true);
         }
-        running--;
         batch.done++;
-        say(`${batch.done} of ${batch.all} done`);
+        say(`${batch.done} of ${batch.done + waiting.length} done`);
     }
 }
 
 // Opens the result when there is but one.
 async function runJobs() {
-    const batch = {ids: [], bad: 0, done: 0, all: waiting.length};
-    if (running || !batch.all)
+    if (batch || !waiting.length)
         return; // those at work take the new ones too
-    await Promise.all(Array.from({length: AT_ONCE}, () => work(batch)));
+    batch = {ids: [], bad: 0, done: 0};
+    await Promise.all(Array.from({length: AT_ONCE}, work));
+    const {ids, bad} = batch;
+    batch = null;
     if (!jobs.isConnected)
         return;
-    if (batch.ids.length === 1 && !batch.bad) {
-        location.hash = `#/result/${encodeURIComponent(batch.ids[0])}`;
+    if (ids.length === 1 && !bad) {
+        location.hash = `#/result/${encodeURIComponent(ids[0])}`;
         return;
     }
     await refresh();
-    say(`${count(batch.ids.length, "recording", "recordings")} answered, ${batch.bad} not readable`);
+    say(`${count(ids.length, "recording", "recordings")} answered, ${bad} not readable`);
 }
 
 async function take(files) {
@@ -103,7 +106,7 @@ function dropPlace() {
         await take([...input.files]);
         input.value = "";
     }});
-    const place = el("div", {class: "drop"}, el("label", {for: "files"}, el("b", {}, "Drop recordings here"), " or choose their files"), input,
+    const place = el("div", {class: "drop"}, el("label", {for: "files"}, el("b", {}, "Drop recordings here"), " or"), input,
         el("p", {class: "muted small"}, `A WFDB header goes with its signal file (.hea and .dat); several recordings and folders at once are welcome. At most ${bytes(info.limits.upload_bytes)} a recording.`));
     return place;
 }
@@ -171,8 +174,8 @@ const columns = [
     {head: "Probability", number: true, first: "descending", key: (r) => r.top?.probability ?? null, cell: (r) => percent(r.top?.probability)},
     {head: "Verdict", key: (r) => r.top?.verdict ?? null, cell: (r) => verdicts[r.top?.verdict] || "–", class: "one"},
     {head: "YES", number: true, first: "descending", key: (r) => r.n_yes ?? null, cell: (r) => String(r.n_yes ?? "–")},
-    {head: "Laboratory", key: (r) => r.lab?.name ?? null, cell: (r) => (r.lab ? `${r.lab.name} ${arrows[r.lab.direction] || ""}` : "–"), class: "words"},
-    {head: "Its probability", number: true, first: "descending", key: (r) => r.lab?.probability ?? null, cell: (r) => percent(r.lab?.probability)},
+    {head: "Laboratory", key: (r) => r.lab?.name ?? null, cell: (r) => (r.lab ? `${r.lab.name} ${arrows[r.lab.direction] || ""}` : "–")},
+    {head: "Laboratory probability", number: true, first: "descending", key: (r) => r.lab?.probability ?? null, cell: (r) => percent(r.lab?.probability)},
     {head: "Files", unseen: true, class: "one", cell: (r) => el("span", {class: "acts"},
         ...["html", "json", "csv"].map((kind) => saveLink(r, kind)),
         el("button", {type: "button", "aria-label": `Delete ${r.name}`, onclick: () => drop([r.id])}, "Delete"))},
@@ -249,9 +252,8 @@ async function refresh() {
 
 export async function startView(main, about) {
     info = about;
-    jobs = el("ol", {class: "jobs", "aria-label": "Uploads"});
     summary = el("p", {class: "muted small"});
-    table = sortable("Results", columns, order);
+    table = sortable("Results", columns, order, true);
     tools = toolRow();
     const find = el("input", {type: "search", id: "find", value: wanted.text, oninput: () => {
         wanted.text = find.value;
@@ -264,10 +266,8 @@ export async function startView(main, about) {
     main.replaceChildren(
         el("h1", {}, "Recordings"), dropPlace(), info.folder ? folderPicker() : "", jobs,
         el("h2", {}, "Results"),
-        el("div", {class: "row"}, el("label", {}, "Find ", find), el("label", {}, "Input check ", state)), tools, summary, table.node, model());
+        el("div", {class: "finds"}, el("span", {class: "row"}, el("label", {}, "Find ", find), el("label", {}, "Input check ", state)), tools), summary, table.node, model());
     const leave = onWindow();
-    if (waiting.length || running)
-        jobs.append(el("li", {}, "Uploads begun before are still under way."));
     await refresh();
     return leave;
 }

@@ -3,14 +3,14 @@
 import {el} from "./dom.js";
 
 // columns: {head, key(row) to sort by (none: not sortable), cell(row) -> text or node, number, rowHead, first: "descending" where the high comes first}
-// -> {node, show(rows)}; order is {at, down}, kept by the caller so that it outlives a redraw
-export function sortable(caption, columns, order) {
+// -> {node, show(rows)}; order is {at, down}, kept by the caller so that it outlives a redraw; unseen: the caption only for those who listen
+export function sortable(caption, columns, order, unseen = false) {
     const body = el("tbody");
     const heads = columns.map((c, i) => {
         const inside = c.key ? el("button", {type: "button", class: "sort", onclick: () => sortBy(i)}, c.head) : c.unseen ? el("span", {class: "unseen"}, c.head) : c.head;
         return el("th", {scope: "col", class: c.number ? "n" : null}, inside);
     });
-    const table = el("table", {}, el("caption", {}, caption), el("thead", {}, el("tr", {}, ...heads)), body);
+    const table = el("table", {}, el("caption", {class: unseen ? "unseen" : null}, caption), el("thead", {}, el("tr", {}, ...heads)), body);
     let rows = [];
 
     function sortBy(at) {
