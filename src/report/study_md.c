@@ -171,7 +171,8 @@ void ecg_study_markdown(ecg_text *to, const ecg_study_view *v)
     }
     ecg_text_puts(to, "\n## Differences\n\nPaired differences of macro AUROC on the same test records (95 % interval).\n\n| difference | task | AUROC | interval |\n|---|---|---|---|\n");
     json_array_foreach(ecg_study_list(v->root, "differences"), i, x)
-        put_difference(to, v, x, ecg_study_text(x, "task"));
+        if (!ecg_study_without(v, ecg_study_text(x, "task")))
+            put_difference(to, v, x, ecg_study_text(x, "task"));
     ecg_text_puts(to, "\n## Controls\n\n");
     put_controls(to, v);
     if (json_array_size(ecg_study_list(v->root, "ablations"))) {

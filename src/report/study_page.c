@@ -48,6 +48,40 @@ static void put_contents(ecg_text *to)
     ecg_text_puts(to, "</ul></nav>\n");
 }
 
+static void put_count(ecg_text *to, const json_t *counts, const char *role, const char *what)
+{
+    const int64_t n = ecg_study_count(json_object_get(counts, role), "records");
+    if (n < 0)
+        return;
+    ecg_text_puts(to, what);
+    ecg_html_count(to, n);
+}
+
+/* Who was asked, before what was found. */
+static void put_facts(ecg_text *to, const ecg_study_view *v)
+{
+    const json_t *cohorts = ecg_study_list(v->root, "cohorts"), *c = json_array_get(cohorts, 0), *labels = json_object_get(c, "labels");
+    const json_t *labelled = json_object_get(c, "labelled"), *counts = json_object_get(c, "counts");
+    const size_t more = json_array_size(cohorts), seeds = json_array_size(ecg_study_list(v->root, "seeds"));
+    const int64_t seen = ecg_study_count(labelled, "records"), of = ecg_study_count(labelled, "of"), dx = ecg_study_count(labels, "diagnoses"), labs = ecg_study_count(labels, "labs");
+    if (!c)
+        return;
+    ecg_text_puts(to, "<p>");
+    ecg_html_text(to, ecg_study_text(c, "file"));
+    put_count(to, counts, "train", ": ECGs for training ");
+    if (seen >= 0 && of > seen)
+        ecg_text_printf(to, " (diagnoses of %" PRId64 " are seen)", seen);
+    put_count(to, counts, "validation", ", for validation ");
+    put_count(to, counts, "test", ", for test ");
+    if (dx >= 0 && labs >= 0)
+        ecg_text_printf(to, "; %" PRId64 " diagnoses, %" PRId64 " laboratory labels, %" PRId64 " columns of the table", dx, labs, ecg_study_count(json_object_get(c, "columns"), "all"));
+    if (more > 1)
+        ecg_text_printf(to, "; and %zu more <a href=\"#cohorts\">cohort%s</a>", more - 1, more > 2 ? "s" : "");
+    ecg_text_printf(to, ". %zu seed%s, settings <a href=\"#making\">", seeds, seeds == 1 ? "" : "s");
+    ecg_html_text(to, *ecg_study_text(v->root, "preset") ? ecg_study_text(v->root, "preset") : "without a name");
+    ecg_text_puts(to, "</a>.</p>\n");
+}
+
 static void put_found(ecg_text *to, const ecg_study_view *v)
 {
     size_t i;
@@ -76,6 +110,7 @@ static ecg_status make_page(ecg_text *page, ecg_study_view *v, ecg_err *err)
         ecg_text_puts(&looks, "@page{@bottom-center{content:\"Synthetic cohort.\";font:8pt sans-serif;color:#56606b}}\n");
     ecg_html_begin_with(page, "Study", "Table 1: an ECG encoder that has seen the table", v->synthetic, looks.at ? looks.at : style);
     ecg_text_clear(&looks);
+    put_facts(page, v);
     put_contents(page);
     put_found(page, v);
     ecg_put_table_1(page, v);

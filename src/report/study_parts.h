@@ -48,6 +48,7 @@ ecg_span ecg_study_auroc(const json_t *object); /* auroc, lo, hi */
 bool ecg_study_done(const json_t *object); /* status done, partial or none */
 bool ecg_study_has(const json_t *object, const char *measure); /* done, and the number is there */
 const char *ecg_study_state(const json_t *object); /* "failed", "left out" ...: what stands where a number would */
+const char *ecg_study_without(const ecg_study_view *v, const char *task); /* why no row of a task can be: "the cohort has no ..."; NULL: one can */
 json_t *ecg_study_row(const ecg_study_view *v, const char *row, const char *task);   /* NULL: none */
 json_t *ecg_study_difference(const ecg_study_view *v, const char *a, const char *b, const char *task);
 json_t *ecg_study_stage(const ecg_study_view *v, const char *stage); /* of forgetting */

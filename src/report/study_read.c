@@ -94,6 +94,23 @@ json_t *ecg_study_stage(const ecg_study_view *v, const char *stage)
     return find(ecg_study_list(json_object_get(v->root, "forgetting"), "stages"), "stage", stage, NULL, NULL, NULL, NULL);
 }
 
+const char *ecg_study_without(const ecg_study_view *v, const char *task)
+{
+    const char *why = NULL;
+    size_t i;
+    json_t *row;
+    json_array_foreach(ecg_study_list(v->root, "rows"), i, row)
+    {
+        const char *status = ecg_study_text(row, "status");
+        if (strcmp(ecg_study_text(row, "task"), task) || !strcmp(status, "not_asked"))
+            continue;
+        if (strcmp(status, "left_out"))
+            return NULL;
+        why = ecg_study_text(row, "why");
+    }
+    return why;
+}
+
 size_t ecg_study_units(const ecg_study_view *v)
 {
     return json_array_size(ecg_study_list(v->root, "units"));

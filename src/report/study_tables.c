@@ -235,6 +235,14 @@ static void put_differences_of(ecg_text *to, const ecg_study_view *v, const char
         }
     if (!rows)
         return;
+    const char *why = ecg_study_without(v, task);
+    if (why) {
+        ecg_text line = {0};
+        ecg_text_printf(&line, "%c%s: no differences (%s).", task[0] - 32, task + 1, *why ? why : "left out");
+        ecg_put_absent(to, line.at ? line.at : "");
+        ecg_text_clear(&line);
+        return;
+    }
     const ecg_axis axis = ecg_axis_over(x, n, 0);
     ecg_put_forest(to, v, caption, heads, ecg_study_units(v) > 1 ? 6 : 5, &axis);
     json_array_foreach(list, i, d)

@@ -172,6 +172,24 @@ static void judge_labels(ecg_study_view *v)
     add(v, "all labels", ecg_finding(d), &s);
 }
 
+/* One sentence where the cohort can have no such row, instead of the same for every pair of them. */
+static void judge_labs(ecg_study_view *v)
+{
+    ecg_text s = {0};
+    const char *why = ecg_study_without(v, "labs");
+    if (why) {
+        ecg_text_printf(&s, "No row predicts laboratory values: %s.", *why ? why : "they were left out");
+        add(v, "labs", "not known", &s);
+        return;
+    }
+    judge(v, "labs: ours against the ECG alone", "ours_shared", "ecg_labs", "labs", "The shared embedding predicts labs better than a model trained for them from the ECG alone.",
+          "The interval includes zero: the effect is small or absent on this cohort.", "One embedding for both tasks costs laboratory AUROC against a model trained for labs alone.");
+    judge(v, "labs: branched against the ECG alone", "ours_branched", "ecg_labs", "labs", "The branched model predicts labs better than a model trained for them from the ECG alone.",
+          "The interval includes zero: the effect is small or absent on this cohort.", "The branched model does worse on labs than a model trained for them from the ECG alone.");
+    judge(v, "labs: multimodal against ours", "multi_labs", "ours_shared", "labs", "With the routine table at inference labs are predicted better than by ours.",
+          "The interval includes zero: the routine table at inference is not shown to help.", "Ours predicts labs better than the multimodal model.");
+}
+
 static void judge_forgetting(ecg_study_view *v)
 {
     ecg_text s = {0};
@@ -191,25 +209,72 @@ static void judge_forgetting(ecg_study_view *v)
     add(v, "forgetting", !learned ? "nothing to forget" : forgot ? "forgets" : "keeps", &s);
 }
 
-/* A baseline that was still improving makes every difference to it look larger than it is. */
-static void judge_convergence(ecg_study_view *v)
+static const json_t *find_at_end(const json_t *list, const char *key, const char *tail)
 {
     size_t i;
-    json_t *curve;
-    json_array_foreach(ecg_study_list(v->root, "curves"), i, curve)
+    json_t *x;
+    json_array_foreach(list, i, x)
     {
-        const char *folder = ecg_study_text(curve, "folder"), *tail = "signal/diagnoses";
-        const size_t len = strlen(folder), epochs = json_array_size(ecg_study_list(curve, "epoch"));
-        const double best = ecg_study_number(curve, "best_epoch");
-        if (len < strlen(tail) || strcmp(folder + len - strlen(tail), tail) || isnan(best) || !epochs)
-            continue;
-        ecg_text s = {0};
-        const bool early = best <= 0.9 * (double)epochs;
-        ecg_text_printf(&s, "The signal-only baseline (%s) was best on validation at epoch %g of %zu: %s", folder, best, epochs,
-                        early ? "it had stopped improving." : "within the last tenth of its epochs, so that it may still have been improving and differences to it may be too large.");
-        add(v, "convergence of the baseline", early ? "converged" : "not converged", &s);
-        return;
+        const char *text = ecg_study_text(x, key);
+        const size_t len = strlen(text), n = strlen(tail);
+        if (len >= n && !strcmp(text + len - n, tail))
+            return x;
     }
+    return NULL;
+}
+
+/* A baseline that was still improving makes every difference to it look larger than it is: what three times as many epochs make of it decides. */
+static void judge_convergence(ecg_study_view *v)
+{
+    const json_t *curve = find_at_end(ecg_study_list(v->root, "curves"), "folder", "signal/diagnoses");
+    const ecg_span longer = span_between(v, "signal_long", "signal", "diagnoses");
+    const size_t epochs = json_array_size(ecg_study_list(curve, "epoch"));
+    const double best = ecg_study_number(curve, "best_epoch");
+    const bool tried = !isnan(longer.lo), same = tried && longer.lo == 0 && longer.hi == 0, better = longer.lo > 0;
+    ecg_text s = {0};
+    if (isnan(best) || !epochs)
+        return;
+    const bool early = best <= 0.9 * (double)epochs;
+    ecg_text_printf(&s, "The signal-only baseline (%s) was best on validation at epoch %g of %zu%s", ecg_study_text(curve, "folder"), best, epochs,
+                    early ? ": it had stopped improving." : tried ? ", within the last tenth of its epochs." :
+                    ", within the last tenth of its epochs, so that it may still have been improving and differences to it may be too large.");
+    if (same) {
+        ecg_text_puts(&s, " Trained three times as long it kept the same epoch: the two rows are one model.");
+    } else if (tried) {
+        ecg_text_puts(&s, " Three times as many epochs make of it ");
+        ecg_words_span(&s, longer, true);
+        ecg_text_puts(&s, better ? ": it had not converged, and differences to it are too large." : ": that is no improvement above chance.");
+    }
+    add(v, "convergence of the baseline", better || (!early && !tried) ? "not converged" : "converged", &s);
+}
+
+/* Of a curve that falls: the value at an epoch counted from 0. */
+static double value_at(const json_t *curve, size_t epoch)
+{
+    const json_t *x = json_array_get(ecg_study_list(curve, "value"), epoch);
+    return json_is_number(x) ? json_number_value(x) : NAN;
+}
+
+/* What stage 1 had to learn from, and whether it was done: the last tenth of the epochs still bringing a twentieth of the whole fall is not. */
+static void judge_pretraining(ecg_study_view *v)
+{
+    const json_t *curve = find_at_end(ecg_study_list(v->root, "curves"), "folder", "ours/pretrain"), *cohort = json_array_get(ecg_study_list(v->root, "cohorts"), 0);
+    const json_t *stage = find_at_end(ecg_study_list(v->root, "stages"), "stage", "ours/pretrain");
+    const size_t epochs = json_array_size(ecg_study_list(curve, "value"));
+    const double first = value_at(curve, 0), late = value_at(curve, epochs - (epochs / 10 ? epochs / 10 : 1) - 1), last = value_at(curve, epochs ? epochs - 1 : 0);
+    const int64_t records = ecg_study_count(json_object_get(json_object_get(cohort, "counts"), "train"), "records");
+    const int64_t columns = ecg_study_count(json_object_get(cohort, "columns"), "all"), steps = ecg_study_count(stage, "steps");
+    char a[ECG_DIGITS], b[ECG_DIGITS];
+    ecg_text s = {0};
+    if (epochs < 2 || isnan(first) || isnan(last) || records < 0 || columns < 0 || steps < 0)
+        return;
+    const double fall = first - last;
+    const bool fell = fall > 0.05 * fabs(first), going = late - last > 0.05 * fall;
+    ecg_text_printf(&s, "Stage 1 saw %" PRId64 " ECGs, each with a table of %" PRId64 " columns, for %zu epochs (%" PRId64 " steps). Its loss on validation went from %s to %s",
+                    records, columns, epochs, steps, ecg_fixed(a, first, 2, false), ecg_fixed(b, last, 2, false));
+    ecg_text_puts(&s, !fell ? ": it hardly fell, so that little was learned from the pairs." :
+                      going ? " and was still falling: longer pre-training may give more." : " and had levelled out.");
+    add(v, "stage 1", !fell ? "hardly fell" : going ? "still falling" : "levelled out", &s);
 }
 
 static void judge_noise(ecg_study_view *v)
@@ -256,14 +321,10 @@ ecg_status ecg_study_judge(ecg_study_view *v, ecg_err *err)
     judge(v, "ours against random weights", "ours_shared", "ours_random", "diagnoses", "Stage 1 does better than the same recipe from random weights.",
           "The interval includes zero: stage 1 is not shown to do better than the same recipe from random weights.",
           "Stage 1 does worse than the same recipe from random weights.");
+    judge_pretraining(v);
     judge_labels(v);
     judge_gap(v);
-    judge(v, "labs: ours against the ECG alone", "ours_shared", "ecg_labs", "labs", "The shared embedding predicts labs better than a model trained for them from the ECG alone.",
-          "The interval includes zero: the effect is small or absent on this cohort.", "One embedding for both tasks costs laboratory AUROC against a model trained for labs alone.");
-    judge(v, "labs: branched against the ECG alone", "ours_branched", "ecg_labs", "labs", "The branched model predicts labs better than a model trained for them from the ECG alone.",
-          "The interval includes zero: the effect is small or absent on this cohort.", "The branched model does worse on labs than a model trained for them from the ECG alone.");
-    judge(v, "labs: multimodal against ours", "multi_labs", "ours_shared", "labs", "With the routine table at inference labs are predicted better than by ours.",
-          "The interval includes zero: the routine table at inference is not shown to help.", "Ours predicts labs better than the multimodal model.");
+    judge_labs(v);
     judge_forgetting(v);
     judge_convergence(v);
     judge(v, "ours against the baseline trained three times as long", "ours_shared", "signal_long", "diagnoses", "The gain is not made up for by training the baseline longer.",

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * study_rows.c: rows, differences and controls of results.json, out of what the book holds of every unit. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -194,6 +195,28 @@ static study_mean over_units(const study *s, const char *stage, const char *obje
     return ecg_book_mean(s, room);
 }
 
+static bool any_cohort(const study *s, const char *object, const char *key)
+{
+    for (int c = 0; c < s->task->cohorts; c++)
+        if (json_integer_value(json_object_get(json_object_get(s->facts[c], object), key)) > 0)
+            return true;
+    return false;
+}
+
+/* "ECG, routine, labs" without what the cohorts do not have. */
+static json_t *needs_of(const study *s, const char *list, bool as_labels)
+{
+    char out[160] = "";
+    const bool labs = any_cohort(s, "columns", "lab") || (as_labels && any_cohort(s, "labels", "labs")), routine = any_cohort(s, "columns", "routine");
+    for (const char *at = list; *at; at += strspn(at, ", ")) {
+        const size_t n = strcspn(at, ","), used = strlen(out);
+        if (!(n == 4 && !strncmp(at, "labs", n) && !labs) && !(n == 7 && !strncmp(at, "routine", n) && !routine))
+            snprintf(out + used, sizeof out - used, "%s%.*s", used ? ", " : "", (int)n, at);
+        at += n;
+    }
+    return json_string(out);
+}
+
 static json_t *row_json(const study *s, int row, const ecg_row_info *r, study_figure *room)
 {
     static const struct { const char *object, *value; } parts[] = {{"first_in_stay", "auroc"}, {"half", "auroc"}, {"micro", "auroc"}, {"precision", "value"}};
@@ -203,8 +226,8 @@ static json_t *row_json(const study *s, int row, const ecg_row_info *r, study_fi
         why = "train.labelled is 0: the rows themselves have all labels";
     if (state == ECG_STATE_NOT_ASKED && strcmp(r->row, "signal_hidden") == 0 && s->task->controls && !s->task->only)
         why = "finetune.head_hidden is not 0: the rows themselves have a hidden layer";
-    json_t *units = json_array(), *j = json_pack("{s:s, s:s, s:s, s:s, s:{s:s, s:s}}", "row", r->row, "title", r->title, "task", ecg_task_name(r->task), "kind",
-                                                 r->kind, "needs", "inference", r->inference, "training", r->training);
+    json_t *units = json_array(), *j = json_pack("{s:s, s:s, s:s, s:s, s:{s:o, s:o}}", "row", r->row, "title", r->title, "task", ecg_task_name(r->task), "kind",
+                                                 r->kind, "needs", "inference", needs_of(s, r->inference, false), "training", needs_of(s, r->training, true));
     double total = 0, seconds;
     ecg_book_set_state(j, state, why);
     json_object_set_new(j, "paper", r->paper > 0 ? json_real(r->paper) : json_null());

@@ -261,6 +261,92 @@ static void sentences_follow_the_numbers(void **state)
     }
 }
 
+static json_t *curve_of(json_t *root, const char *folder)
+{
+    size_t i;
+    json_t *x;
+    json_array_foreach(json_object_get(root, "curves"), i, x)
+        if (strstr(json_string_value(json_object_get(x, "folder")), folder))
+            return x;
+    fail_msg("no curve %s", folder);
+    return NULL;
+}
+
+/* A baseline that was best at its end has converged if training it three times as long does not help. */
+static void convergence_is_tried(void **state)
+{
+    (void)state;
+    static const struct { const char *why; int best; double longer[3]; const char *says, *never; } cases[] = {
+        {"early, no better", 2, {-0.001, -0.01, 0.008}, "it had stopped improving. Three times as many epochs make of it -0.001 (-0.010 to +0.008): that is no improvement", "may still"},
+        {"early, and yet better", 2, {0.02, 0.01, 0.03}, "+0.020 (+0.010 to +0.030): it had not converged", "no improvement above"},
+        {"late, no better", 1000, {0.001, -0.004, 0.006}, "within the last tenth of its epochs. Three times as many", "may still have been"},
+        {"late, not tried", 1000, {NAN, NAN, NAN}, "so that it may still have been improving", "Three times as many epochs"},
+        {"the same epoch", 2, {0, 0, 0}, "the two rows are one model", "Three times as many epochs"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        json_t *root = results(), *curve = curve_of(root, "signal/diagnoses");
+        const json_int_t epochs = (json_int_t)json_array_size(json_object_get(curve, "epoch"));
+        json_object_set_new(curve, "best_epoch", json_integer(cases[i].best > epochs ? epochs : cases[i].best));
+        const double *d = cases[i].longer;
+        if (!isnan(d[0]))
+            json_array_append_new(json_object_get(root, "differences"),
+                                  json_pack("{s:s, s:s, s:s, s:s, s:f, s:f, s:f}", "a", "signal_long", "b", "signal", "task", "diagnoses", "status", "done", "difference", d[0],
+                                            "lo", d[1], "hi", d[2]));
+        free(page_of(cases[i].why, root));
+        char *md = slurp(run, "report.md");
+        if (!strstr(md, cases[i].says))
+            fail_msg("%s: nothing says \"%s\"", cases[i].why, cases[i].says);
+        if (strstr(md, cases[i].never))
+            fail_msg("%s: something says \"%s\"", cases[i].why, cases[i].never);
+        free(md);
+        json_decref(root);
+    }
+}
+
+static void stage_1_is_told(void **state)
+{
+    (void)state;
+    static const struct { const char *why, *values, *says; } cases[] = {
+        {"level", "[50, 30, 21, 20.5, 20.2, 20]", "went from 50.00 to 20.00 and had levelled out"},
+        {"falling", "[50, 45, 40, 35, 30, 25]", "was still falling"},
+        {"learned nothing", "[50, 50.2, 49.8, 50, 50.1, 49.9]", "hardly fell"},
+        {"rose", "[50, 60, 70, 80, 90, 100]", "hardly fell"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        json_t *root = results();
+        json_object_set_new(curve_of(root, "ours/pretrain"), "value", json_loads(cases[i].values, 0, NULL));
+        free(page_of(cases[i].why, root));
+        char *md = slurp(run, "report.md");
+        if (!strstr(md, cases[i].says))
+            fail_msg("%s: nothing says \"%s\"", cases[i].why, cases[i].says);
+        free(md);
+        json_decref(root);
+    }
+}
+
+/* A cohort without laboratory labels: said once in words and once for each row of Table 1, not for every pair of rows. */
+static void no_labs_is_said_once(void **state)
+{
+    (void)state;
+    json_t *root = results(), *x;
+    size_t i;
+    json_array_foreach(json_object_get(root, "rows"), i, x)
+        if (!strcmp(json_string_value(json_object_get(x, "task")), "labs")) {
+            json_object_set_new(x, "status", json_string("left_out"));
+            json_object_set_new(x, "why", json_string("the cohort has no laboratory labels"));
+            json_object_set_new(x, "auroc", json_null());
+        }
+    char *page = page_of("no labs", root), *md = slurp(run, "report.md");
+    assert_non_null(strstr(page, "Labs: no differences (the cohort has no laboratory labels)."));
+    assert_null(strstr(page, "Labs: paired differences"));
+    assert_int_equal(count(md, "No row predicts laboratory values: the cohort has no laboratory labels."), 1);
+    assert_null(strstr(md, "| labs | -"));
+    assert_null(strstr(md, "labs: no figure"));
+    free(page);
+    free(md);
+    json_decref(root);
+}
+
 /* ---- what is missing, what is something else ------------------------------------------------------------------------------------- */
 
 enum { REMOVED, NOTHING, A_NUMBER, A_TEXT, A_LIST, AN_OBJECT, ABSURD, FATES };
@@ -496,6 +582,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(markdown_is_golden, begin, end),
         cmocka_unit_test_setup_teardown(json_is_as_described, begin, end),
         cmocka_unit_test_setup_teardown(sentences_follow_the_numbers, begin, end),
+        cmocka_unit_test_setup_teardown(convergence_is_tried, begin, end),
+        cmocka_unit_test_setup_teardown(stage_1_is_told, begin, end),
+        cmocka_unit_test_setup_teardown(no_labs_is_said_once, begin, end),
         cmocka_unit_test_setup_teardown(every_part_may_be_missing, begin, end),
         cmocka_unit_test_setup_teardown(optional_parts_are_named, begin, end),
         cmocka_unit_test_setup_teardown(malformed_results_are_refused, begin, end),
