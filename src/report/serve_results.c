@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT
+ * serve_results.c: the last results, in memory alone: recordings are patients' data. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "report/serve_parts.h"
+
+static size_t bytes_of(const ecg_record *rec, const ecg_answer *a)
+{
+    size_t n = sizeof(ecg_result) + (size_t)rec->leads * ((size_t)rec->samples * sizeof *rec->value + sizeof *rec->lead);
+    if (a) {
+        n += (size_t)(a->diagnoses + 2 * a->labs) * sizeof *a->lab + (size_t)a->whys * sizeof *a->why;
+        for (int i = 0; i < a->whys; i++)
+            n += (size_t)(a->why[i].cited + a->why[i].same) * sizeof *a->why[i].cite;
+    }
+    return n;
+}
+
+static void free_result(ecg_result *r)
+{
+    ecg_record_clear(&r->rec);
+    if (r->answered)
+        ecg_answer_clear(&r->a);
+    free(r);
+}
+
+/* Under the lock. */
+static void let_go(ecg_result *r)
+{
+    if (--r->holders == 0)
+        free_result(r);
+}
+
+/* Under the lock. */
+static void remove_at(ecg_results *l, int i)
+{
+    ecg_result *r = l->kept[i];
+    l->bytes -= r->bytes;
+    memmove(&l->kept[i], &l->kept[i + 1], (size_t)(l->n - i - 1) * sizeof *l->kept);
+    l->n--;
+    let_go(r);
+}
+
+ecg_status ecg_results_open(ecg_results *l, int most, size_t most_bytes, ecg_err *err)
+{
+    *l = (ecg_results){.most = most, .most_bytes = most_bytes, .kept = calloc((size_t)most + 1, sizeof *l->kept)};
+    if (!l->kept)
+        return ecg_fail(err, ECG_ENOMEM, "no memory for %d results", most);
+    pthread_mutex_init(&l->lock, NULL);
+    return ECG_OK;
+}
+
+void ecg_results_close(ecg_results *l)
+{
+    if (!l->kept)
+        return;
+    ecg_results_drop(l, NULL);
+    pthread_mutex_destroy(&l->lock);
+    free(l->kept);
+    *l = (ecg_results){0};
+}
+
+/* Not to be guessed: who knows an id has seen the list. */
+static ecg_status draw_id(char id[ECG_ID_LEN + 1], ecg_err *err)
+{
+    uint8_t bytes[ECG_ID_LEN / 2];
+    if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
+        return ecg_fail_errno(err, NULL, "no random numbers");
+    for (size_t i = 0; i < sizeof bytes; i++)
+        snprintf(id + 2 * i, 3, "%02x", bytes[i]);
+    return ECG_OK;
+}
+
+ecg_status ecg_results_add(ecg_result **out, ecg_results *l, const char *name, ecg_record *rec, ecg_answer *a, const char *why_not, ecg_err *err)
+{
+    ecg_result *r = calloc(1, sizeof *r);
+    ecg_status st = r ? draw_id(r->id, err) : ecg_fail(err, ECG_ENOMEM, "no memory for a result");
+    *out = NULL;
+    if (st) {
+        free(r);
+        return st;
+    }
+    snprintf(r->name, sizeof r->name, "%s", name);
+    snprintf(r->why_not, sizeof r->why_not, "%s", why_not ? why_not : "");
+    r->bytes = bytes_of(rec, a);
+    r->rec = *rec;
+    *rec = (ecg_record){0};
+    r->answered = a != NULL;
+    if (a) {
+        r->a = *a;
+        *a = (ecg_answer){0};
+    }
+    r->holders = 2; /* the list, the caller */
+    pthread_mutex_lock(&l->lock);
+    memmove(&l->kept[1], &l->kept[0], (size_t)l->n * sizeof *l->kept);
+    l->kept[0] = r;
+    l->n++;
+    l->bytes += r->bytes;
+    while (l->n > l->most || (l->n > 1 && l->bytes > l->most_bytes))
+        remove_at(l, l->n - 1);
+    pthread_mutex_unlock(&l->lock);
+    *out = r;
+    return ECG_OK;
+}
+
+static int place_of(const ecg_results *l, const char *id)
+{
+    int i = 0;
+    while (i < l->n && strcmp(l->kept[i]->id, id) != 0)
+        i++;
+    return i < l->n ? i : -1;
+}
+
+ecg_result *ecg_results_find(ecg_results *l, const char *id)
+{
+    pthread_mutex_lock(&l->lock);
+    const int i = place_of(l, id);
+    ecg_result *r = i < 0 ? NULL : l->kept[i];
+    if (r)
+        r->holders++;
+    pthread_mutex_unlock(&l->lock);
+    return r;
+}
+
+int ecg_results_all(ecg_result **out, ecg_results *l, int most)
+{
+    pthread_mutex_lock(&l->lock);
+    const int n = l->n < most ? l->n : most;
+    for (int i = 0; i < n; i++) {
+        out[i] = l->kept[i];
+        out[i]->holders++;
+    }
+    pthread_mutex_unlock(&l->lock);
+    return n;
+}
+
+bool ecg_results_drop(ecg_results *l, const char *id)
+{
+    pthread_mutex_lock(&l->lock);
+    const int i = id ? place_of(l, id) : -1;
+    if (i >= 0)
+        remove_at(l, i);
+    while (!id && l->n)
+        remove_at(l, l->n - 1);
+    pthread_mutex_unlock(&l->lock);
+    return !id || i >= 0;
+}
+
+void ecg_result_done(ecg_results *l, ecg_result *r)
+{
+    if (!r)
+        return;
+    pthread_mutex_lock(&l->lock);
+    let_go(r);
+    pthread_mutex_unlock(&l->lock);
+}
+
+const char *ecg_result_state(const ecg_result *r)
+{
+    static const char *const states[] = {"answered", "caution", "refused"};
+    return r->answered ? states[r->a.input] : "refused";
+}
