@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -23,14 +24,23 @@ typedef struct {
     volatile sig_atomic_t stop;
     int steps;
     double began, last, least; /* clock at the last sentence before the first step and at the last step, the shortest step */
+    double worked, done;       /* processor seconds of all threads at began and at last */
 } stopwatch;
+
+static double processor_seconds(void)
+{
+    struct timespec t;
+    return clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t) ? 0 : (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
 
 static void hear(void *ctx, const char *line)
 {
     stopwatch *w = ctx;
     (void)line;
-    if (!w->steps)
+    if (!w->steps) {
         w->last = w->began = ecg_clock();
+        w->worked = processor_seconds();
+    }
 }
 
 static void tick(void *ctx, const char *what, double done, double total, const char *extra)
@@ -42,6 +52,7 @@ static void tick(void *ctx, const char *what, double done, double total, const c
     const double now = ecg_clock(), took = now - w->last;
     w->least = w->steps++ == 0 || took < w->least ? took : w->least; /* the machine may be busy, and an epoch may have ended */
     w->last = now;
+    w->done = processor_seconds();
     if (w->steps >= STEPS || now - w->began > 10 || ecg_stopped(w->outside))
         w->stop = 1;
 }
@@ -69,6 +80,7 @@ static double peak_memory(bool reset)
 typedef struct {
     char key[256];
     double crop_seconds, memory_mb; /* of a crop forwards; NAN: could not be measured */
+    double wall, processor;         /* seconds of all steps, and of the processor in them */
     char why[200];
 } measure;
 
@@ -122,6 +134,8 @@ static ecg_status try_stage(measure *m, const study *s, const ecg_plan_stage *p,
                           : p->kind == ECG_KIND_JOINT  ? ecg_joint(&run, &own)
                                                        : ecg_finetune(&run, labs, &own);
     m->memory_mb = peak_memory(false);
+    m->wall = w.last - w.began;
+    m->processor = w.done - w.worked;
     remove_folder(folder);
     m->crop_seconds = w.steps ? w.least / (3 * (double)ecg_book_course(s, 0, p).batch) : NAN;
     if (st == ECG_EIO || st == ECG_ENOMEM)
@@ -206,6 +220,19 @@ static void stage_text(ecg_text *t, double *seconds, double *memory, const study
     *memory = m && m->memory_mb > *memory ? m->memory_mb : *memory;
 }
 
+/* Another program's share of the processor is in the times above. Threads that wait for each other take up to a third. */
+static void busy_text(ecg_text *t, const measure *m, int n, int threads)
+{
+    double wall = 0, processor = 0;
+    for (int i = 0; i < n; i++) {
+        wall += m[i].wall;
+        processor += m[i].processor;
+    }
+    if (wall > 0 && processor < 0.6 * wall * threads)
+        ecg_text_printf(t, "other programs were at work: this one had %.0f %% of %d thread%s, and alone would be faster\n", 100 * processor / (wall * threads), threads,
+                        threads > 1 ? "s" : "");
+}
+
 static ecg_status write_plan(ecg_text *t, study *s, ecg_err *err)
 {
     const ecg_plan *plan = &s->plan[0];
@@ -227,13 +254,14 @@ static ecg_status write_plan(ecg_text *t, study *s, ecg_err *err)
         if (p->kind == ECG_KIND_RANDOM || ecg_book_work(s, 0, i) <= 0 || !(st = measured(&m, room, &n, s, p, err)))
             stage_text(t, &seconds, &memory, s, i, m);
     }
-    free(room);
     for (int i = 0; i < plan->ablations; i++)
         if (plan->ablation[i].asked && plan->ablation[i].state == ECG_STATE_LEFT_OUT)
             ecg_text_printf(t, "%-34s left out: %s\n", plan->ablation[i].id, plan->ablation[i].why);
     duration(all, seconds);
     ecg_text_printf(t, "\nabout %s for %d run%s of the plan; at most %.0f MB at a time (the parts of the cohort in use among them), plus the bootstrap\n", all,
                     s->units, s->units > 1 ? "s" : "", memory);
+    busy_text(t, room, n, s->task->exec->pool ? ecg_pool_threads(s->task->exec->pool) : 1);
+    free(room);
     return st;
 }
 

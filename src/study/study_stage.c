@@ -427,7 +427,9 @@ static double training_crops(const study *s, int cohort, const ecg_plan_stage *p
     const ecg_loader *l = &s->loader[cohort];
     const study_course c = ecg_book_course(s, cohort, p);
     const double crops = p->kind == ECG_KIND_PRETRAIN ? 1 : (double)(l->cohort->contract.samples / l->crop);
-    const double trained_on = (ecg_book_shared(s, cohort, p) ? 1 : 3) * (double)(c.steps * c.batch), selection = (double)(c.epochs * l->half[ECG_HALF_A].n) * crops;
+    const ecg_cfg_tuning *t = p->kind == ECG_KIND_LABS ? &p->config.labs : &p->config.finetune;
+    const int64_t every = p->kind == ECG_KIND_DIAGNOSES || p->kind == ECG_KIND_LABS ? t->judge_every : 1, judged = (c.epochs + every - 1) / every;
+    const double trained_on = (ecg_book_shared(s, cohort, p) ? 1 : 3) * (double)(c.steps * c.batch), selection = (double)(judged * l->half[ECG_HALF_A].n) * crops;
     return (trained_on + selection) * (p->teacher >= 0 ? 1.3 : 1);
 }
 
