@@ -206,7 +206,7 @@ static void put_hashes(ecg_text *to, const ecg_study_view *v)
         ecg_html_text(to, ecg_study_text(x, "hash"));
         ecg_text_puts(to, "</td></tr>\n");
     }
-    ecg_html_row(to, "config.yaml");
+    ecg_html_row(to, "settings (config.yaml)");
     ecg_text_puts(to, "<td class=\"hash\">");
     ecg_html_text(to, *ecg_study_text(v->root, "settings_hash") ? ecg_study_text(v->root, "settings_hash") : "not reported");
     ecg_text_puts(to, "</td></tr>\n");

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "study/study_parts.h"
 
 #define SCHEMA "ecgraft.studybook/1"
@@ -212,13 +213,50 @@ static ecg_status take_folder(study *s, ecg_err *err)
     return ECG_OK;
 }
 
+/* A line of comment: what YAML would not take (other characters than those of ASCII, ends of lines) is '?'. */
+static void comment(ecg_text *to, const char *what, const char *value)
+{
+    ecg_text_printf(to, "# %s", what);
+    for (; *value; value++)
+        ecg_text_add(to, *value >= ' ' && *value <= '~' ? value : "?", 1);
+    ecg_text_puts(to, "\n");
+}
+
+/* Who made the run, of what, where: as comments, so that the file can be given to --config as it is. */
+static void put_head(ecg_text *to, const study *s)
+{
+    const ecg_study_task *t = s->task;
+    const json_t *machine = json_object_get(s->book, "machine"), *cohort;
+    char line[200];
+    size_t i;
+    comment(to, "settings of a study as they were resolved; ecgraft ", ecg_version());
+    comment(to, "command: ", t->command ? t->command : "");
+    json_array_foreach(json_object_get(s->book, "cohorts"), i, cohort)
+    {
+        snprintf(line, sizeof line, "cohort %zu: ", i + 1);
+        comment(to, line, json_string_value(json_object_get(cohort, "file")));
+        comment(to, "  sha256 ", json_string_value(json_object_get(cohort, "hash")));
+        comment(to, "  roles ", json_string_value(json_object_get(cohort, "roles")));
+    }
+    snprintf(line, sizeof line, "%" PRId64 " to %" PRId64, t->config->train.seed, t->config->train.seed + t->seeds - 1);
+    comment(to, "seeds: ", line);
+    const char *cpu = json_string_value(json_object_get(machine, "cpu"));
+    snprintf(line, sizeof line, "%.120s, %s kernels, %d threads", cpu ? cpu : "a processor without a name", t->exec->k->name,
+             t->exec->pool ? ecg_pool_threads(t->exec->pool) : 1);
+    comment(to, "machine: ", line);
+}
+
 static ecg_status write_settings(const study *s, ecg_err *err)
 {
     char path[512], *text;
+    ecg_text whole = {0};
     ecg_status st = ecg_join(path, sizeof path, s->task->folder, "config.yaml", err);
     if (st || (st = ecg_config_text(&text, s->task->config, err)))
         return st;
-    st = ecg_file_write_whole(path, text, strlen(text), err);
+    put_head(&whole, s);
+    ecg_text_puts(&whole, text);
+    st = whole.failed ? ecg_fail(err, ECG_ENOMEM, "out of memory") : ecg_file_write_whole(path, whole.at, whole.len, err);
+    ecg_text_clear(&whole);
     free(text);
     return st;
 }

@@ -451,7 +451,7 @@ static ecg_status add_line(ecg_plan *p, const ecg_study_task *t, int k, bool ask
     ecg_config c = *t->config;
     ecg_err room = {0};
     char id[64], title[80];
-    *a = (ecg_plan_ablation){.stage = -1};
+    *a = (ecg_plan_ablation){.stage = -1, .labs = -1};
     snprintf(a->name, sizeof a->name, "%s", lines[k].name);
     snprintf(a->group, sizeof a->group, "%s", lines[k].group);
     snprintf(a->title, sizeof a->title, "%s", lines[k].title);
@@ -465,7 +465,7 @@ static ecg_status add_line(ecg_plan *p, const ecg_study_task *t, int k, bool ask
         return ECG_OK;
     }
     int from = need(p, t, "ours/pretrain", err);
-    if (from < 0 || need(p, t, "ours/diagnoses", err) < 0)
+    if (from < 0 || need(p, t, "ours/labs_shared", err) < 0) /* and stage 2 before it */
         return err->status;
     if (lines[k].mode == AGAIN_PRETRAIN) {
         snprintf(id, sizeof id, "ablation-%s/pretrain", lines[k].name);
@@ -477,7 +477,11 @@ static ecg_status add_line(ecg_plan *p, const ecg_study_task *t, int k, bool ask
     if ((a->stage = place(p, t, a->id, lines[k].title, joint ? ECG_KIND_JOINT : ECG_KIND_DIAGNOSES, joint ? -1 : from, &c, err)) < 0)
         return err->status;
     p->stage[a->stage].probe = true;
-    return ECG_OK;
+    if (joint)
+        return ECG_OK;
+    snprintf(id, sizeof id, "ablation-%s/labs", lines[k].name);
+    snprintf(title, sizeof title, "%.60s: labs", lines[k].title);
+    return (a->labs = place(p, t, id, title, ECG_KIND_LABS, a->stage, &c, err)) < 0 ? err->status : ECG_OK;
 }
 
 static ecg_status add_ablations(ecg_plan *p, const ecg_study_task *t, ecg_err *err)
@@ -590,7 +594,8 @@ static void mark_asked(ecg_plan *p, bool untrained)
     for (int i = 0; i < p->ablations; i++)
         if (p->ablation[i].asked && p->ablation[i].stage >= 0) {
             ask(p, p->ablation[i].stage);
-            ask(p, ecg_plan_find(p, "ours/diagnoses"));
+            ask(p, p->ablation[i].labs);
+            ask(p, ecg_plan_find(p, "ours/labs_shared"));
         }
     if (any && untrained)
         ask(p, ecg_plan_find(p, "random/encoder"));
@@ -601,7 +606,7 @@ ecg_status ecg_plan_make(ecg_plan *out, const ecg_study_task *t, const ecg_cohor
     ecg_plan p = {0};
     ecg_err local = {0};
     ecg_err *why = err ? err : &local;
-    p.stage = calloc(STAGES + 2 * LINES, sizeof *p.stage);
+    p.stage = calloc(STAGES + 3 * LINES, sizeof *p.stage);
     p.wanted = calloc(ROWS, sizeof *p.wanted);
     p.ablation = calloc(LINES, sizeof *p.ablation);
     ecg_status st = p.stage && p.wanted && p.ablation ? choose_sets(&p, t, c, why) : ecg_fail(why, ECG_ENOMEM, "out of memory");

@@ -52,6 +52,7 @@ typedef struct {
     char name[32], group[16], title[80], change[128];
     char id[64];    /* of the stage whose diagnoses count */
     int stage;      /* its place; -1: left out */
+    int labs;       /* place of the laboratory head on the same embedding; -1: none (joint training has its own) */
     bool asked;
     ecg_stage_state state;
     char why[160];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * study_sections.c: controls, forgetting, ablations, curves and stages of results.json. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -182,6 +183,7 @@ static double chain_seconds(const study *s, const char *id)
 
 static json_t *ablation_json(const study *s, const ecg_plan_ablation *a, study_figure *room)
 {
+    char labs[64];
     const char *why;
     ecg_stage_state state = ecg_book_over_units(s, a->id, a->asked, &why);
     if (state == ECG_STATE_NOT_ASKED)
@@ -201,8 +203,11 @@ static json_t *ablation_json(const study *s, const ecg_plan_ablation *a, study_f
     json_object_set_new(j, "auroc", ecg_json_number(m.value));
     json_object_set_new(j, "lo", ecg_json_number(m.lo));
     json_object_set_new(j, "hi", ecg_json_number(m.hi));
-    for (int u = 0; u < s->units; u++)
-        room[u] = ecg_book_figure(json_object_get(ecg_book_stage_entry(s, u, a->id), "labs_figures"), "auroc", "lo", "hi");
+    snprintf(labs, sizeof labs, "ablation-%s/labs", a->name);
+    for (int u = 0; u < s->units; u++) {
+        const json_t *own = json_object_get(ecg_book_stage_entry(s, u, a->id), "labs_figures");
+        room[u] = ecg_book_figure(own ? own : json_object_get(ecg_book_stage_entry(s, u, labs), "figures"), "auroc", "lo", "hi");
+    }
     json_object_set_new(j, "labs_auroc", ecg_json_number(ecg_book_mean(s, room).value));
     ecg_book_difference(d, s, a->id, "ours/diagnoses", room);
     json_object_set(j, "difference", json_object_get(d, "difference"));

@@ -81,16 +81,16 @@ static void rows_need_these_stages(void **state)
          "where all rows have a hidden layer in the head, signal only needs no row for it"},
         {{.set = "train.labelled=5", .only = "signal_all", .no_controls = true}, "signal_all/diagnoses", "a control by name"},
         {{.only = "signal", .no_controls = true, .published = true}, "signal/diagnoses", "published rows only where no rows are named"},
-        {{.only = "signal", .no_controls = true, .ablate = "frozen_1"}, "signal/diagnoses ours/pretrain ours/diagnoses ablation-frozen_1/diagnoses",
+        {{.only = "signal", .no_controls = true, .ablate = "frozen_1"}, "signal/diagnoses ours/pretrain ours/diagnoses ours/labs_shared ablation-frozen_1/diagnoses ablation-frozen_1/labs",
          "a line of stage 2 begins with the stage 1 of ours, and is compared with ours"},
         {{.only = "signal", .no_controls = true, .ablate = "lambda_quarter"},
-         "signal/diagnoses ours/pretrain ours/diagnoses ablation-lambda_quarter/pretrain ablation-lambda_quarter/diagnoses", "a line of stage 1 has its own"},
+         "signal/diagnoses ours/pretrain ours/diagnoses ours/labs_shared ablation-lambda_quarter/pretrain ablation-lambda_quarter/diagnoses ablation-lambda_quarter/labs", "a line of stage 1 has its own"},
         {{.only = "signal", .no_controls = true, .ablate = "order"},
-         "signal/diagnoses ours/pretrain ours/diagnoses ours/labs_branched ablation-labs_first/diagnoses", "labs first"},
+         "signal/diagnoses ours/pretrain ours/diagnoses ours/labs_shared ours/labs_branched ablation-labs_first/diagnoses ablation-labs_first/labs", "labs first"},
         {{.only = "signal", .no_controls = true, .ablate = "distill_one"},
-         "signal/diagnoses ours/pretrain ours/diagnoses multi/diagnoses ablation-distill_one/diagnoses", "a teacher is trained before its pupil"},
+         "signal/diagnoses ours/pretrain ours/diagnoses ours/labs_shared multi/diagnoses ablation-distill_one/diagnoses ablation-distill_one/labs", "a teacher is trained before its pupil"},
         {{.only = "signal", .no_controls = true, .ablate = "joint_none"},
-         "signal/diagnoses ours/pretrain ours/diagnoses ablation-joint_none/joint", "joint training begins with nothing"},
+         "signal/diagnoses ours/pretrain ours/diagnoses ours/labs_shared ablation-joint_none/joint", "joint training begins with nothing"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         stages_are(&cases[i].a, cases[i].want, cases[i].why);
