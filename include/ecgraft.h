@@ -123,6 +123,9 @@ typedef struct ecg_model ecg_model;
 
 ECG_API ecg_status ecg_model_open(ecg_model **out, const char *path, ecg_err *err); /* a file, or a run folder holding one */
 ECG_API void ecg_model_close(ecg_model *model);
+/* Memory for so many calls of ecg_predict at a time, and answers not yet cleared, which then take none any more (recordings no longer than those of
+ * training, at most 1000 Hz, and no options that read files). One is there from the beginning; others are made when first needed, and kept. */
+ECG_API ecg_status ecg_model_reserve(ecg_model *model, int answers, ecg_err *err);
 ECG_API bool ecg_model_synthetic(const ecg_model *model); /* trained on the synthetic cohort: say so wherever figures appear */
 ECG_API bool ecg_model_has_labs(const ecg_model *model);
 
@@ -200,9 +203,10 @@ typedef struct {
     const char *not_explained;   /* why there is no explanation; "" where there is */
     int yes, no, uncertain;      /* verdicts over all diagnoses */
     int confirms, confirm[3];    /* places in lab[]: worth a blood test */
-    ecg_why *why;                /* those the diagnoses point to; owned */
+    ecg_why *why;                /* those the diagnoses point to */
     int whys;
-    ecg_occlusion *occlusion;    /* as why; owned */
+    void *held;                  /* what all lists lie in; ecg_answer_clear gives it back to the model */
+    ecg_occlusion *occlusion;    /* as why */
     int occlusions, beats;       /* beats: found and occluded */
     int near;                    /* so many similar recordings were looked at, of near_of; 0: none */
     int64_t near_of;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/arena.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,11 +12,13 @@ typedef struct block {
     struct block *next;
     size_t used, room;
     uint8_t *at; /* follows this header, aligned */
+    bool used_before;
 } block;
 
 struct ecg_arena {
     block *first; /* the one that is being filled */
     size_t bytes;
+    bool rewound;
 };
 
 ecg_arena *ecg_arena_new(void)
@@ -52,11 +55,15 @@ void *ecg_arena_take(ecg_arena *a, size_t count, size_t size)
     if (!bytes)
         bytes = ALIGN;
     block *b = a->first;
-    if (!b || b->room - b->used < bytes)
+    while (b && b->room - b->used < bytes) /* behind the first one there is room after a rewind only */
+        b = a->rewound ? b->next : NULL;
+    if (!b)
         b = add_block(a, bytes);
     if (!b)
         return NULL;
     void *piece = b->at + b->used;
+    if (b->used_before)
+        memset(piece, 0, bytes);
     b->used += bytes;
     a->bytes += bytes;
     return piece;
@@ -73,6 +80,16 @@ char *ecg_arena_text(ecg_arena *a, const char *text, size_t len)
 size_t ecg_arena_bytes(const ecg_arena *a)
 {
     return a->bytes;
+}
+
+void ecg_arena_rewind(ecg_arena *a)
+{
+    for (block *b = a->first; b; b = b->next) {
+        b->used = 0;
+        b->used_before = true;
+    }
+    a->bytes = 0;
+    a->rewound = true;
 }
 
 void ecg_arena_free(ecg_arena *a)

@@ -73,24 +73,42 @@ static ecg_status find_leads(int which[ECG_LEADS], const ecg_contract *c, ecg_er
     return ECG_OK;
 }
 
-ecg_status ecg_prepare_with(float *out, unsigned *found, const ecg_contract *c, const ecg_record *rec, const ecg_resampler *r, ecg_err *err)
+/* The twelve leads begin on a cache line behind what the resampler needs. */
+static size_t resampling_bytes(const ecg_contract *c, const ecg_resampler *r)
+{
+    return (sizeof(double) * ecg_resample_room(r, c->leads < 1 ? 1 : c->leads > ECG_LEADS ? ECG_LEADS : c->leads) + 63) / 64 * 64;
+}
+
+size_t ecg_prepare_room(const ecg_contract *c, const ecg_record *rec, const ecg_resampler *r)
+{
+    return resampling_bytes(c, r) + sizeof(float) * ECG_LEADS * ((size_t)rec->samples + 1);
+}
+
+ecg_status ecg_prepare_in(float *out, unsigned *found, const ecg_contract *c, const ecg_record *rec, const ecg_resampler *r, void *room, ecg_err *err)
 {
     int which[ECG_LEADS];
     const ecg_status st = find_leads(which, c, err);
     if (st)
         return st;
-    float *twelve = malloc(sizeof *twelve * ECG_LEADS * (size_t)(rec->samples + 1));
-    if (!twelve)
-        return ecg_fail(err, ECG_ENOMEM, "out of memory for a recording of %" PRId64 " samples", rec->samples);
+    float *twelve = (float *)(void *)((char *)room + resampling_bytes(c, r));
     *found = ecg_record_twelve(twelve, rec);
     const float *lead[ECG_LEADS];
     for (int l = 0; l < c->leads; l++)
         lead[l] = *found >> which[l] & 1 ? twelve + which[l] * rec->samples : NULL;
     for (int l = 0; l < ECG_LEADS; l++)
         ecg_clean(twelve + l * rec->samples, rec->samples, c->clip_mv);
-    const ecg_status done = ecg_resample_leads(out, lead, c->leads, rec->samples, r, err);
-    free(twelve);
-    return done;
+    ecg_resample_leads_in(out, lead, c->leads, rec->samples, r, room);
+    return ECG_OK;
+}
+
+ecg_status ecg_prepare_with(float *out, unsigned *found, const ecg_contract *c, const ecg_record *rec, const ecg_resampler *r, ecg_err *err)
+{
+    void *room = aligned_alloc(64, (ecg_prepare_room(c, rec, r) + 63) / 64 * 64);
+    if (!room)
+        return ecg_fail(err, ECG_ENOMEM, "out of memory for a recording of %" PRId64 " samples", rec->samples);
+    const ecg_status st = ecg_prepare_in(out, found, c, rec, r, room, err);
+    free(room);
+    return st;
 }
 
 ecg_status ecg_prepare(float *out, unsigned *found, const ecg_contract *c, const ecg_record *rec, ecg_err *err)

@@ -17,6 +17,10 @@ ecg_status ecg_prepare(float *out, unsigned *found, const ecg_contract *c, const
 /* The same with a resampler from rec's rate to the contract's, kept by the caller for many recordings. */
 ecg_status ecg_prepare_with(float *out, unsigned *found, const ecg_contract *c, const ecg_record *rec, const struct ecg_resampler *r, ecg_err *err);
 
+/* The same in memory of the caller: room is aligned to 64 bytes and as large as said; c has at most ECG_LEADS leads. */
+size_t ecg_prepare_room(const ecg_contract *c, const ecg_record *rec, const struct ecg_resampler *r); /* bytes */
+ecg_status ecg_prepare_in(float *out, unsigned *found, const ecg_contract *c, const ecg_record *rec, const struct ecg_resampler *r, void *room, ecg_err *err);
+
 /* One lead in place: missing samples between two others lie on the line between them, those at the end repeat the last one, those at
  * the beginning stay NAN; then everything is clipped to +-clip (0: not at all). */
 void ecg_clean(float *x, int64_t samples, double clip);
@@ -25,10 +29,14 @@ void ecg_clean(float *x, int64_t samples, double clip);
  * others first tabulate the filter (some 10 ms). At most 128 times down and 100 times up, else ECG_EARG. */
 typedef struct ecg_resampler ecg_resampler;
 ecg_status ecg_resampler_new(ecg_resampler **out, double rate_in, double rate_out, ecg_err *err);
+/* Other rates for the same resampler, without taking memory. On failure it is as it was. */
+ecg_status ecg_resampler_aim(ecg_resampler *r, double rate_in, double rate_out, ecg_err *err);
 int64_t ecg_resampled_length(int64_t n_in, double rate_in, double rate_out); /* 0 where no resampler goes from one to the other */
 void ecg_resample(double *y, const double *x, int64_t n_in, const ecg_resampler *r); /* one lead; equal rates copy */
 /* y (n_out, leads) from lead[i] (n_in), leads <= ECG_LEADS; NULL: a column of zeros. */
 ecg_status ecg_resample_leads(float *y, const float *const *lead, int leads, int64_t n_in, const ecg_resampler *r, ecg_err *err);
+size_t ecg_resample_room(const ecg_resampler *r, int leads); /* doubles */
+void ecg_resample_leads_in(float *y, const float *const *lead, int leads, int64_t n_in, const ecg_resampler *r, double *room);
 void ecg_resampler_free(ecg_resampler *r); /* NULL is fine */
 
 #endif

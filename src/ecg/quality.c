@@ -156,8 +156,8 @@ static double median(const double *x, double *scratch, int64_t n)
     return ((smaller == n / 2 ? below : middle) + middle) / 2;
 }
 
-/* Median |II - I - III| over the samples that have all three. */
-static double einthoven(const ecg_record *rec)
+/* Median |II - I - III| over the samples that have all three. gap: 2 (samples + 1), NULL: there was no memory for it. */
+static double einthoven(const ecg_record *rec, double *gap)
 {
     const float *x[3];
     double mv[3];
@@ -167,7 +167,6 @@ static double einthoven(const ecg_record *rec)
             return NAN;
         x[k] = rec->value + at * rec->samples;
     }
-    double *gap = malloc(sizeof *gap * 2 * (size_t)(rec->samples + 1));
     if (!gap)
         return NAN;
     int64_t n = 0;
@@ -176,9 +175,7 @@ static double einthoven(const ecg_record *rec)
         gap[n] = d;
         n += !isnan(d);
     }
-    const double m = median(gap, gap + n, n);
-    free(gap);
-    return m;
+    return median(gap, gap + n, n);
 }
 
 /* ---- the line for a person ------------------------------------------------------------------------------------------------ */
@@ -218,6 +215,13 @@ static void say_share(char note[256], double share, const char *what)
 
 void ecg_record_quality(ecg_quality *out, const ecg_record *rec)
 {
+    double *room = malloc(sizeof *room * ecg_quality_room(rec));
+    ecg_record_quality_in(out, rec, room);
+    free(room);
+}
+
+void ecg_record_quality_in(ecg_quality *out, const ecg_record *rec, double *room)
+{
     *out = (ecg_quality){.warnings = rec->warnings, .seconds = rec->rate_hz > 0 ? (double)rec->samples / rec->rate_hz : 0};
     unsigned measured = 0, flat = 0, invalid = 0, other_unit = 0;
     int64_t samples = 0, missing = 0, clipped = 0, saturated = 0;
@@ -249,7 +253,7 @@ void ecg_record_quality(ecg_quality *out, const ecg_record *rec)
     out->missing = samples ? (double)missing / (double)samples : 0;
     out->clipped = samples ? (double)clipped / (double)samples : 0;
     out->saturated = samples ? (double)saturated / (double)samples : 0;
-    out->einthoven_mv = einthoven(rec);
+    out->einthoven_mv = einthoven(rec, room);
     const double typical_mv = median(range, scratch, ranges);
     const bool odd_unit = other_unit || typical_mv > largest_mv || typical_mv < smallest_mv;
 

@@ -26,4 +26,8 @@ ecg_status ecg_record_make(ecg_record *rec, int leads, int64_t samples, double r
  * are there; a lead that is neither is filled with NAN and its bit stays 0 in the mask that is returned (bit ECG_I ...). */
 unsigned ecg_record_twelve(float *out, const ecg_record *rec);
 
+/* ecg_record_quality in memory of the caller: that many doubles. NULL: einthoven_mv is NAN. */
+static inline size_t ecg_quality_room(const ecg_record *rec) { return 2 * ((size_t)rec->samples + 1); }
+void ecg_record_quality_in(ecg_quality *out, const ecg_record *rec, double *room);
+
 #endif

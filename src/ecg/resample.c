@@ -35,7 +35,8 @@ struct ecg_resampler {
     double gain;       /* s rho / I0(beta) */
     double tau_step;   /* rate_in / rate_out */
     int step;
-    double *table;     /* (LAST + ROW), scaled; NULL: computed as needed */
+    double *table;     /* (LAST + ROW), scaled */
+    bool tabulated;    /* else what is needed of it is computed */
     double *whole[2];  /* (MOST_TAPS): wings for a tau that is whole */
     int whole_taps[2];
 };
@@ -76,7 +77,7 @@ static int wing(double *w, const ecg_resampler *r, double at)
 {
     const int first = (int)at, taps = (LAST + 1 - first) / r->step;
     const double part = at - first;
-    if (r->table) {
+    if (r->tabulated) {
         for (int i = 0; i < taps; i++) {
             const double *h = r->table + first + i * r->step;
             w[i] = h[0] + part * (first + i * r->step < LAST ? h[1] - h[0] : 0);
@@ -93,22 +94,12 @@ static int wing(double *w, const ecg_resampler *r, double at)
     return taps;
 }
 
-static bool tabulate(ecg_resampler *r)
+ecg_status ecg_resampler_aim(ecg_resampler *r, double rate_in, double rate_out, ecg_err *err)
 {
-    r->table = malloc(sizeof *r->table * (LAST + ROW));
-    for (int i = 0; r->table && i <= LAST; i += ROW)
-        filter_row(r->table + i, i, 1, r->gain);
-    return r->table != NULL;
-}
-
-ecg_status ecg_resampler_new(ecg_resampler **out, double rate_in, double rate_out, ecg_err *err)
-{
-    *out = NULL;
+    if (r->rate_in == rate_in && r->rate_out == rate_out)
+        return ECG_OK;
     if (!ecg_resampled_length(1 << 20, rate_in, rate_out))
         return ecg_fail(err, ECG_EARG, "no way from %g Hz to %g Hz", rate_in, rate_out);
-    ecg_resampler *r = calloc(1, sizeof *r);
-    if (!r)
-        return ecg_fail(err, ECG_ENOMEM, "out of memory for a resampler");
     const double ratio = rate_out / rate_in;
     r->rate_in = rate_in;
     r->rate_out = rate_out;
@@ -118,15 +109,29 @@ ecg_status ecg_resampler_new(ecg_resampler **out, double rate_in, double rate_ou
     double top[ROW] = {beta * beta / 4}, largest[ROW];
     bessel_row(largest, top);
     r->gain = r->scale * rho / largest[0];
-    const bool whole = r->tau_step == floor(r->tau_step);
-    for (int side = 0; side < 2; side++)
-        r->whole[side] = malloc(sizeof(double) * MOST_TAPS);
-    if (!r->whole[0] || !r->whole[1] || (!whole && !tabulate(r))) {
-        ecg_resampler_free(r);
-        return ecg_fail(err, ECG_ENOMEM, "out of memory for a resampler");
-    }
+    r->tabulated = r->tau_step != floor(r->tau_step);
+    for (int i = 0; r->tabulated && i <= LAST; i += ROW)
+        filter_row(r->table + i, i, 1, r->gain);
     r->whole_taps[0] = wing(r->whole[0], r, 0);
     r->whole_taps[1] = wing(r->whole[1], r, r->scale * STEPS);
+    return ECG_OK;
+}
+
+ecg_status ecg_resampler_new(ecg_resampler **out, double rate_in, double rate_out, ecg_err *err)
+{
+    *out = NULL;
+    ecg_resampler *r = calloc(1, sizeof *r);
+    if (!r)
+        return ecg_fail(err, ECG_ENOMEM, "out of memory for a resampler");
+    for (int side = 0; side < 2; side++)
+        r->whole[side] = malloc(sizeof(double) * MOST_TAPS);
+    r->table = malloc(sizeof *r->table * (LAST + ROW));
+    const ecg_status st = r->whole[0] && r->whole[1] && r->table ? ecg_resampler_aim(r, rate_in, rate_out, err)
+                                                                 : ecg_fail(err, ECG_ENOMEM, "out of memory for a resampler");
+    if (st) {
+        ecg_resampler_free(r);
+        return st;
+    }
     *out = r;
     return ECG_OK;
 }
@@ -317,21 +322,25 @@ static void copy_leads(float *y, const float *const *lead, int leads, int64_t n)
             y[i * leads + l] = lead[l] ? lead[l][i] : 0;
 }
 
-ecg_status ecg_resample_leads(float *y, const float *const *lead, int leads, int64_t n_in, const ecg_resampler *r, ecg_err *err)
+static int64_t reach_of(const ecg_resampler *r) { return (LAST + 1) / r->step + 1; }
+
+/* frames that a block of outputs can reach */
+static int64_t frames_of(const ecg_resampler *r) { return (int64_t)ceil(BLOCK * r->tau_step) + 2 * reach_of(r) + 2; }
+
+size_t ecg_resample_room(const ecg_resampler *r, int leads)
+{
+    return r->rate_in == r->rate_out ? 1 : (size_t)(frames_of(r) * leads) + 2 * MOST_TAPS;
+}
+
+void ecg_resample_leads_in(float *y, const float *const *lead, int leads, int64_t n_in, const ecg_resampler *r, double *room)
 {
     if (r->rate_in == r->rate_out) {
         copy_leads(y, lead, leads, n_in);
-        return ECG_OK;
+        return;
     }
-    const int64_t n_out = ecg_resampled_length(n_in, r->rate_in, r->rate_out), reach = (LAST + 1) / r->step + 1;
-    const int64_t frames = (int64_t)ceil(BLOCK * r->tau_step) + 2 * reach + 2;
+    const int64_t n_out = ecg_resampled_length(n_in, r->rate_in, r->rate_out), reach = reach_of(r);
     const bool together = leads == 12 && r->tau_step == floor(r->tau_step) && sums_side_by_side();
-    double *x = aligned_alloc(64, (sizeof *x * (size_t)(frames * leads) + 63) / 64 * 64), *own = malloc(sizeof *own * 2 * MOST_TAPS);
-    if (!x || !own) {
-        free(x);
-        free(own);
-        return ecg_fail(err, ECG_ENOMEM, "out of memory for resampling");
-    }
+    double *x = room, *own = room + frames_of(r) * leads;
     taps p = {.own = {own, own + MOST_TAPS}};
     for (int64_t t0 = 0; t0 < n_out; t0 += BLOCK) {
         const int64_t t1 = t0 + BLOCK < n_out ? t0 + BLOCK : n_out;
@@ -352,7 +361,14 @@ ecg_status ecg_resample_leads(float *y, const float *const *lead, int leads, int
                 y[t * leads + i] = (float)sum[i];
         }
     }
-    free(x);
-    free(own);
+}
+
+ecg_status ecg_resample_leads(float *y, const float *const *lead, int leads, int64_t n_in, const ecg_resampler *r, ecg_err *err)
+{
+    double *room = aligned_alloc(64, (sizeof *room * ecg_resample_room(r, leads) + 63) / 64 * 64);
+    if (!room)
+        return ecg_fail(err, ECG_ENOMEM, "out of memory for resampling");
+    ecg_resample_leads_in(y, lead, leads, n_in, r, room);
+    free(room);
     return ECG_OK;
 }

@@ -185,12 +185,18 @@ const char *ecg_outlier_check(const ecg_outlier *o)
 
 double ecg_outlier_distance(const ecg_outlier *o, const float *h)
 {
+    double *room = malloc((size_t)o->width * sizeof *room);
+    const double d = room ? ecg_outlier_distance_in(o, h, room) : NAN;
+    free(room);
+    return d;
+}
+
+double ecg_outlier_distance_in(const ecg_outlier *o, const float *h, double *z)
+{
     const size_t H = (size_t)o->width;
-    double *z = malloc(H * sizeof *z), sum = 0;
-    if (!z || !usable(h, o->width)) {
-        free(z);
+    double sum = 0;
+    if (!usable(h, o->width))
         return NAN;
-    }
     for (size_t a = 0; a < H; a++) { /* L z = h - mean */
         const float *row = o->root + a * (a + 1) / 2;
         double s = (double)h[a] - (double)o->mean[a];
@@ -199,7 +205,6 @@ double ecg_outlier_distance(const ecg_outlier *o, const float *h)
         z[a] = s / (double)row[a];
         sum += z[a] * z[a];
     }
-    free(z);
     return sqrt(sum);
 }
 

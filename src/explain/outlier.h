@@ -34,6 +34,7 @@ void ecg_outlier_clear(ecg_outlier *o);
 const char *ecg_outlier_check(const ecg_outlier *o); /* NULL: fine */
 
 double ecg_outlier_distance(const ecg_outlier *o, const float *h); /* NAN where a value is not finite */
+double ecg_outlier_distance_in(const ecg_outlier *o, const float *h, double *room); /* the same; room (width) */
 double ecg_outlier_percentile(const ecg_outlier *o, double distance); /* 0 .. 100: of the held-out records, nearer ones */
 
 #endif

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "model/extras.h"
+#include "model/session.h"
 
 #define FORMAT "ecgraft.model"
 #define BALANCE "balance.log_variance"
@@ -21,6 +22,9 @@
 
 void ecg_model_clear(ecg_model *m)
 {
+    ecg_crew_free(m->crew);
+    ecg_shelf_close(m->shelf);
+    ecg_infer_free(m->infer);
     for (int i = 0; i < m->heads; i++) {
         ecg_mlp_free(m->head[i].net);
         free(m->head[i].prevalence);
@@ -81,6 +85,18 @@ void ecg_model_use(ecg_model *m, const ecg_exec *exec)
 {
     m->exec = *exec;
     ecg_encoder_refresh(m->encoder, &m->table, exec);
+    ecg_crew_free(m->crew);
+    m->crew = NULL;
+    if (m->table.grad) /* training goes its own way, step by step */
+        return;
+    if (!m->infer)
+        m->infer = ecg_infer_new(m->encoder); /* NULL: ecg_predict tells */
+    if (m->infer)
+        ecg_infer_set(m->infer, &m->table, exec);
+    if (exec->pool && ecg_pool_threads(exec->pool) > 1)
+        m->crew = ecg_crew_new(m->encoder, exec->pool); /* NULL: one thread */
+    if (!m->shelf)
+        m->shelf = ecg_shelf_new();
 }
 
 /* Protocol 5.5: embeddings of 16, three maps of 128, dropout 0.5 in the last group. */
@@ -595,7 +611,7 @@ static ecg_status take_medians(ecg_model *m, const ecg_tensors *file, ecg_err *e
     return check_medians(m, err);
 }
 
-static ecg_status load(ecg_model *m, const ecg_tensors *file, bool training, bool with_tabular, ecg_err *err)
+static ecg_status load(ecg_model *m, const ecg_tensors *file, bool training, bool with_tabular, const ecg_exec *exec, ecg_err *err)
 {
     ecg_status st = take_description(m, file, with_tabular, err);
     if (st)
@@ -619,18 +635,18 @@ static ecg_status load(ecg_model *m, const ecg_tensors *file, bool training, boo
     if (!st)
         st = ecg_encoder_prepare(m->encoder, &m->table, err);
     if (!st)
-        ecg_model_use(m, &(ecg_exec){ecg_kernels_pick(NULL), NULL});
+        ecg_model_use(m, exec);
     return st;
 }
 
-ecg_status ecg_model_load(ecg_model *m, const char *path, bool training, bool with_tabular, ecg_err *err)
+static ecg_status load_path(ecg_model *m, const char *path, bool training, bool with_tabular, const ecg_exec *exec, ecg_err *err)
 {
     ecg_tensors *file;
     ecg_err here = {0};
     *m = (ecg_model){0};
     ecg_status st = ecg_tensors_open(&file, path, &here);
     if (!st) {
-        st = load(m, file, training, with_tabular, &here);
+        st = load(m, file, training, with_tabular, exec, &here);
         ecg_tensors_close(file);
     }
     if (st) {
@@ -642,6 +658,16 @@ ecg_status ecg_model_load(ecg_model *m, const char *path, bool training, bool wi
             *err = here;
     }
     return st;
+}
+
+ecg_status ecg_model_load(ecg_model *m, const char *path, bool training, bool with_tabular, ecg_err *err)
+{
+    return load_path(m, path, training, with_tabular, &(ecg_exec){ecg_kernels_pick(NULL), NULL}, err);
+}
+
+ecg_status ecg_model_load_with(ecg_model *m, const char *path, const ecg_exec *exec, ecg_err *err)
+{
+    return load_path(m, path, false, false, exec, err);
 }
 
 ecg_status ecg_model_path(char *out, size_t size, const char *path, ecg_err *err)

@@ -51,7 +51,10 @@ struct ecg_model {
     ecg_outlier outlier;      /* width 0: none */
     ecg_explainer explainer;  /* K 0: none; only with both heads on one embedding */
     char calibration[512];    /* {"records", "patients", "cohort", "half"}: what uncertain and outlier were fitted on; "" none */
-    ecg_exec exec;            /* of ecg_predict: ecg_model_open sets the best kernels and no pool, so that threads can share the model */
+    ecg_exec exec;            /* of ecg_predict: the best kernels and no pool unless ecg_model_use says otherwise */
+    struct ecg_infer *infer;  /* what of the encoder depends on parameters alone; NULL while training */
+    struct ecg_shelf *shelf;  /* sessions (model/session.h) */
+    struct ecg_crew *crew;    /* the pool's threads, for one call at a time; NULL without a pool */
 };
 
 /* Declares everything that the filled-in description (contract, shape, has_tabular, group, tab, proj sizes, heads' set, prefix, labs, hidden,
@@ -66,6 +69,8 @@ ecg_status ecg_model_save(const ecg_model *m, const char *path, ecg_err *err);
  * allocated. with_tabular: also the tab. and proj_ parts where the file has them; without, has_tabular is false afterwards. ECG_EDATA: the
  * file is broken or contradicts itself, with the cause. On failure *m is cleared. A head that reads the table brings tab. along in any case. */
 ecg_status ecg_model_load(ecg_model *m, const char *path, bool training, bool with_tabular, ecg_err *err);
+/* The same for predictions, with kernels and threads of the caller. */
+ecg_status ecg_model_load_with(ecg_model *m, const char *path, const ecg_exec *exec, ecg_err *err);
 ecg_head *ecg_model_head(ecg_model *m, const char *prefix); /* ECG_HEAD_LABS; NULL: none */
 bool ecg_head_fused(const ecg_head *h);                     /* reads the table of the visit too */
 const char *ecg_head_task(const ecg_head *h);               /* "diagnoses" or "labs" */
@@ -75,8 +80,11 @@ int ecg_head_labels(const ecg_model *m, const ecg_head *h, const ecg_label_table
 /* run folder -> its model.safetensors; a file -> itself */
 ecg_status ecg_model_path(char *out, size_t size, const char *path, ecg_err *err);
 
-/* A model that one thread uses may have another level of kernels or a pool (tool/). */
+/* Another level of kernels, or a pool, whose threads then share the crops of one call (two calls at a time: one of them works alone). Makes what
+ * predictions need of the parameters: to be called again after these have changed, and while no one predicts. */
 void ecg_model_use(ecg_model *m, const ecg_exec *exec);
+/* ecg_model_open with these kernels and this pool. */
+ecg_status ecg_model_open_with(ecg_model **out, const char *path, const ecg_exec *exec, ecg_err *err);
 
 /* "I480" -> "I48.0": a code of the form letter, digit, letters or digits gets its dot after the third character; "NORM" stays. Returns out. */
 char *ecg_code_text(char *out, size_t size, const char *code);

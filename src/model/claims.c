@@ -100,7 +100,8 @@ void ecg_doubt(ecg_answer *a, const ecg_model *m, const float *h, const float *x
     a->distance = a->percentile = NAN;
     if (!m->outlier.width)
         return;
-    a->distance = ecg_outlier_distance(&m->outlier, h);
+    double *room = ecg_answer_take(a, (size_t)m->outlier.width, sizeof *room);
+    a->distance = room ? ecg_outlier_distance_in(&m->outlier, h, room) : NAN;
     a->percentile = ecg_outlier_percentile(&m->outlier, a->distance);
     const double farthest = m->outlier.level[ECG_OUTLIER_LEVELS - 1];
     if (!(a->distance <= far_beyond * farthest))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * neighbours.c: see neighbours.h. Similar is what is near in Mahalanobis distance, where the model has a covariance: then all embeddings are kept as
  * z = L^-1 (h - mean), L L' the covariance, and distances are plain ones. */
-#include "model/neighbours.h"
+#include "model/parts.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -217,13 +217,13 @@ ecg_status ecg_count_neighbours(ecg_answer *a, const ecg_neighbours *n, const fl
 {
     near_one best[ECG_NEAREST];
     const ecg_model *m = n->m;
-    const size_t bytes = (size_t)m->shape.width * sizeof(float);
+    const size_t width = (size_t)m->shape.width;
     if (a->input == ECG_INPUT_REFUSED)
         return ECG_OK;
-    float *z = malloc(bytes);
+    float *z = ecg_answer_take(a, width, sizeof *z);
     if (!z)
         return ecg_fail(err, ECG_ENOMEM, "no memory for similar recordings");
-    memcpy(z, h, bytes);
+    memcpy(z, h, width * sizeof *z);
     const int found = whiten(z, m) ? nearest(best, n, z) : 0;
     a->near = found;
     a->near_of = n->n;
@@ -231,6 +231,5 @@ ecg_status ecg_count_neighbours(ecg_answer *a, const ecg_neighbours *n, const fl
         const bool labs = strcmp(m->head[i].prefix, ECG_HEAD_LABS) == 0;
         count(labs ? a->lab : a->diagnosis, labs ? a->labs : a->diagnoses, n->label[i], ecg_head_labels(m, &m->head[i], NULL), best, found);
     }
-    free(z);
     return ECG_OK;
 }

@@ -2,7 +2,6 @@
  * occlude.c: what a lead, or a wave of all beats, does for a diagnosis: the recording once more through the network with that part replaced by a
  * straight line. Such a recording does not occur, and a model may answer oddly to it: the figures say where to look, not why. */
 #include <math.h>
-#include <stdlib.h>
 
 #include "explain/beats.h"
 #include "model/parts.h"
@@ -21,43 +20,39 @@ typedef struct {
 } work;
 
 /* Runs `changed`; its place in each told diagnosis gets the fall of the logit. place: offset in doubles into ecg_occlusion. */
-static ecg_status fall(work *w, int place, ecg_err *err)
+static void fall(work *w, int place)
 {
-    ecg_status st = ecg_embed_crops(w->h, w->m, w->changed, w->a->crops, err);
-    if (!st)
-        st = ecg_head_means(w->logit, NULL, w->m, w->head, w->h, w->a->crops, err);
-    for (int i = 0; i < w->n_told && !st; i++) {
+    ecg_embed_in(w->h, w->a, w->m, w->changed, w->a->crops);
+    ecg_head_means_in(w->logit, NULL, w->a, w->m, w->head, w->h);
+    for (int i = 0; i < w->n_told; i++) {
         const ecg_score *s = &w->a->diagnosis[i];
         ecg_occlusion *o = &w->a->occlusion[i];
         const double d = s->crop_mean_logit - w->logit[s->row];
         *(place < ECG_LEADS ? &o->lead[place] : &o->wave[place - ECG_LEADS]) = d;
     }
-    return st;
 }
 
 static ecg_status all_parts(work *w, ecg_err *err)
 {
     const ecg_contract *c = &w->m->contract;
-    ecg_status st = ECG_OK;
-    for (int l = 0; l < c->leads && !st; l++) {
+    for (int l = 0; l < c->leads; l++) {
         const int lead = ecg_lead_from_name(c->lead[l]);
         if (lead < 0)
             continue;
         if (ecg_without_lead(w->changed, w->x, w->n, c->leads, l))
             return ecg_fail(err, ECG_ENOMEM, "no memory for occlusion");
-        st = fall(w, lead, err);
+        fall(w, lead);
     }
     const int64_t room = (int64_t)((double)w->n / c->rate_hz * MOST_BEATS_PER_S) + 1;
-    int64_t *beat = malloc((size_t)room * sizeof *beat), beats = beat ? ecg_find_beats(beat, room, w->x, w->n, c->leads, c->rate_hz) : -1;
+    int64_t *beat = ecg_answer_take(w->a, (size_t)room, sizeof *beat), beats = beat ? ecg_find_beats(beat, room, w->x, w->n, c->leads, c->rate_hz) : -1;
     if (beats < 0)
-        st = ecg_fail(err, ECG_ENOMEM, "no memory for occlusion");
-    w->a->beats = beats > 0 ? (int)beats : 0;
-    for (int wave = 0; wave < ECG_WAVES && beats > 0 && !st; wave++) {
+        return ecg_fail(err, ECG_ENOMEM, "no memory for occlusion");
+    w->a->beats = (int)beats;
+    for (int wave = 0; wave < ECG_WAVES && beats > 0; wave++) {
         ecg_without_wave(w->changed, w->x, w->n, c->leads, wave, beat, beats, c->rate_hz);
-        st = fall(w, ECG_LEADS + wave, err);
+        fall(w, ECG_LEADS + wave);
     }
-    free(beat);
-    return st;
+    return ECG_OK;
 }
 
 ecg_status ecg_occlude_answer(ecg_answer *a, const ecg_model *m, const float *x, int64_t n, int most, ecg_err *err)
@@ -67,10 +62,10 @@ ecg_status ecg_occlude_answer(ecg_answer *a, const ecg_model *m, const float *x,
     if (!told || !head || a->input == ECG_INPUT_REFUSED)
         return ECG_OK;
     work w = {.a = a, .m = m, .head = head, .x = x, .n = n, .n_told = told};
-    w.changed = malloc((size_t)n * (size_t)m->contract.leads * sizeof *w.changed);
-    w.h = malloc((size_t)a->crops * (size_t)m->shape.width * sizeof *w.h);
-    w.logit = malloc((size_t)a->diagnoses * sizeof *w.logit);
-    a->occlusion = malloc((size_t)told * sizeof *a->occlusion);
+    w.changed = ecg_answer_take(a, (size_t)n * (size_t)m->contract.leads, sizeof *w.changed);
+    w.h = ecg_answer_take(a, (size_t)a->crops * (size_t)m->shape.width, sizeof *w.h);
+    w.logit = ecg_answer_take(a, (size_t)a->diagnoses, sizeof *w.logit);
+    a->occlusion = ecg_answer_take(a, (size_t)told, sizeof *a->occlusion);
     ecg_status st = w.changed && w.h && w.logit && a->occlusion ? ECG_OK : ecg_fail(err, ECG_ENOMEM, "no memory for occlusion");
     for (int i = 0; i < told && !st; i++) {
         ecg_occlusion *o = &a->occlusion[i];
@@ -84,8 +79,5 @@ ecg_status ecg_occlude_answer(ecg_answer *a, const ecg_model *m, const float *x,
         a->occlusions = told;
         st = all_parts(&w, err);
     }
-    free(w.changed);
-    free(w.h);
-    free(w.logit);
     return st;
 }

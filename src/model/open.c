@@ -3,9 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/bundle.h"
+#include "model/session.h"
 
-ecg_status ecg_model_open(ecg_model **out, const char *path, ecg_err *err)
+enum { MOST_ANSWERS = 4096 }; /* at a time */
+
+ecg_status ecg_model_open_with(ecg_model **out, const char *path, const ecg_exec *exec, ecg_err *err)
 {
     char file[512];
     *out = NULL;
@@ -15,7 +17,7 @@ ecg_status ecg_model_open(ecg_model **out, const char *path, ecg_err *err)
     ecg_model *m = malloc(sizeof *m);
     if (!m)
         return ecg_fail_at(err, ECG_ENOMEM, path, 0, 0, "no memory for a model");
-    st = ecg_model_load(m, file, false, false, err);
+    st = ecg_model_load_with(m, file, exec, err);
     if (!st && !m->heads) {
         st = ecg_fail_at(err, ECG_EUNSUPPORTED, file, 0, 0, "a pre-trained encoder without a head, finetune adds one");
         ecg_model_clear(m);
@@ -24,12 +26,28 @@ ecg_status ecg_model_open(ecg_model **out, const char *path, ecg_err *err)
         st = ecg_fail_at(err, ECG_ECONTRACT, file, 0, 0, "the model needs the table of the visit beside the ECG: `evaluate` on a cohort has it");
         ecg_model_clear(m);
     }
+    if (!st && (st = ecg_model_reserve(m, 1, err)))
+        ecg_model_clear(m);
     if (st) {
         free(m);
         return st;
     }
     *out = m;
     return ECG_OK;
+}
+
+ecg_status ecg_model_open(ecg_model **out, const char *path, ecg_err *err)
+{
+    return ecg_model_open_with(out, path, &(ecg_exec){ecg_kernels_pick(NULL), NULL}, err);
+}
+
+ecg_status ecg_model_reserve(ecg_model *model, int answers, ecg_err *err)
+{
+    if (answers < 1 || answers > MOST_ANSWERS)
+        return ecg_fail(err, ECG_EARG, "%d answers at a time, 1 to %d possible", answers, MOST_ANSWERS);
+    if (!model->infer || !model->shelf)
+        return ecg_fail(err, ECG_ENOMEM, "no memory for the encoder");
+    return ecg_shelf_fill(model->shelf, model, answers, err);
 }
 
 void ecg_model_close(ecg_model *model)

@@ -9,8 +9,17 @@
 /* logit (K), prob (K, may be NULL): means over the crops of one head's logits and sigmoids. h (crops, width) */
 ecg_status ecg_head_means(double *logit, double *prob, const ecg_model *m, const ecg_head *head, const float *h, int crops, ecg_err *err);
 
+/* The same in memory of the answer that is being made, of all its crops. */
+void ecg_head_means_in(double *logit, double *prob, ecg_answer *a, const ecg_model *m, const ecg_head *head, const float *h);
+/* The mean logit of label k alone, the bits that ecg_head_means would give it, in memory of the answer. */
+double ecg_head_logit(ecg_answer *a, const ecg_model *m, const ecg_head *head, int k, const float *h, int crops);
+
+/* Memory that lives as long as the answer: zeros, aligned to 64 bytes; NULL: there is none. Never given back by itself. */
+void *ecg_answer_take(ecg_answer *a, size_t count, size_t size);
+
 /* Embeddings of disjoint crops: h (crops, width) from x (crops * length, leads). */
 ecg_status ecg_embed_crops(float *h, const ecg_model *m, const float *x, int crops, ecg_err *err);
+void ecg_embed_in(float *h, ecg_answer *a, const ecg_model *m, const float *x, int crops); /* while that answer is being made */
 void ecg_mean_crops(float *mean, const float *h, int crops, int width);
 
 /* What speaks against the recording x (n, leads, prepared), and how far its embedding h (width) lies from those of training. */

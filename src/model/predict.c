@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * predict.c: a recording to an answer. Quality, preparation as the contract says, all disjoint crops through the encoder and the heads, the
- * mean over the crops, the sentence. Everything is a function of the model and of this one recording; what is needed is allocated here, so
- * that threads may share a model. */
+ * mean over the crops, the sentence. Everything is a function of the model and of this one recording. Working memory and the lists of the answer
+ * lie in a session of the model (session.h): nothing is allocated, and threads may share a model. */
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,8 +11,9 @@
 #include "base/rng.h"
 #include "ecg/prepare.h"
 #include "model/parts.h"
+#include "model/session.h"
 
-enum { CROPS_AT_ONCE = 16, MOST_REASONS = 3, NEEDED_LEADS = 8 };
+enum { MOST_REASONS = 3, NEEDED_LEADS = 8 };
 
 static const double reason_ratio = 1.5, reason_auroc = 0.6; /* a laboratory abnormality is named above both */
 static const double usual_alpha = 0.1, least_alpha = 0.005, most_alpha = 0.5;
@@ -53,21 +54,31 @@ static ecg_status refuse_nothing_measured(const float *x, int64_t n, unsigned fo
     return ecg_fail(err, ECG_EREFUSED, "nothing but missing samples");
 }
 
-/* *x (*n, leads), malloc'ed. */
-static ecg_status prepare(float **x, int64_t *n, const ecg_model *m, const ecg_record *rec, bool allow_missing, ecg_err *err)
+void *ecg_answer_take(ecg_answer *a, size_t count, size_t size)
+{
+    return ecg_arena_take(((ecg_session *)a->held)->arena, count, size);
+}
+
+/* *x (*n, leads) */
+static ecg_status prepare(float **x, int64_t *n, ecg_answer *out, const ecg_model *m, const ecg_record *rec, bool allow_missing, ecg_err *err)
 {
     const ecg_contract *c = &m->contract;
     const int at_least = c->crop > m->shape.length ? c->crop : m->shape.length;
+    ecg_resampler *resampler = ((ecg_session *)out->held)->resampler;
     unsigned found = 0;
     *n = ecg_prepared_samples(c, rec);
     if (*n < at_least)
         return ecg_fail(err, ECG_EREFUSED, "%" PRId64 " samples at %g Hz, at least %d needed", *n, c->rate_hz, at_least);
     if ((uint64_t)*n > SIZE_MAX / sizeof **x / (size_t)c->leads)
         return ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " samples", *n);
-    *x = malloc((size_t)*n * (size_t)c->leads * sizeof **x);
-    if (!*x)
+    ecg_status st = ecg_resampler_aim(resampler, rec->rate_hz, c->rate_hz, err);
+    if (st)
+        return st;
+    *x = ecg_answer_take(out, (size_t)*n * (size_t)c->leads, sizeof **x);
+    void *room = ecg_answer_take(out, ecg_prepare_room(c, rec, resampler), 1);
+    if (!*x || !room)
         return ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " samples", *n);
-    ecg_status st = ecg_prepare(*x, &found, c, rec, err);
+    st = ecg_prepare_in(*x, &found, c, rec, resampler, room, err);
     if (!st)
         st = refuse_absent_leads(found, allow_missing, err);
     if (!st)
@@ -79,17 +90,17 @@ static ecg_status prepare(float **x, int64_t *n, const ecg_model *m, const ecg_r
 
 ecg_status ecg_embed_crops(float *h, const ecg_model *m, const float *x, int crops, ecg_err *err)
 {
-    const int at_once = crops < CROPS_AT_ONCE ? crops : CROPS_AT_ONCE, workers = m->exec.pool ? ecg_pool_threads(m->exec.pool) : 1;
-    ecg_encoder_work *w = ecg_encoder_work_new(m->encoder, workers, 0, false);
-    if (!w)
+    ecg_session *s = m->infer && m->shelf ? ecg_session_take(m) : NULL;
+    if (!s)
         return ecg_fail(err, ECG_ENOMEM, "no memory for the encoder");
-    for (int c = 0; c < crops; c += at_once) {
-        const int B = crops - c < at_once ? crops - c : at_once;
-        ecg_encoder_forward(h + (size_t)c * m->shape.width, NULL, m->encoder, &m->table, w, &m->exec,
-                            x + (size_t)c * m->shape.length * m->shape.leads, B, NULL);
-    }
-    ecg_encoder_work_free(w);
+    ecg_session_embed(h, s, m, x, crops);
+    ecg_session_return(s);
     return ECG_OK;
+}
+
+void ecg_embed_in(float *h, ecg_answer *a, const ecg_model *m, const float *x, int crops)
+{
+    ecg_session_embed(h, a->held, m, x, crops);
 }
 
 void ecg_mean_crops(float *mean, const float *h, int crops, int width)
@@ -118,25 +129,21 @@ static int by_probability(const void *a, const void *b)
     return strcmp(x->code, y->code);
 }
 
-ecg_status ecg_head_means(double *logit, double *prob, const ecg_model *m, const ecg_head *head, const float *h, int crops, ecg_err *err)
+static void head_means(double *logit, double *prob, ecg_session *s, const ecg_model *m, const ecg_head *head, const float *h, int crops)
 {
-    const int K = ecg_head_labels(m, head, NULL), at_once = crops < CROPS_AT_ONCE ? crops : CROPS_AT_ONCE;
+    const int K = ecg_head_labels(m, head, NULL);
+    const ecg_exec alone = {m->exec.k, NULL}; /* the pool may be busy with another recording */
     ecg_params table = m->table; /* evaluation writes nothing; the running statistics are read through it */
-    ecg_mlp_work *w = ecg_mlp_work_new(head->net, at_once, false);
-    float *z = malloc((size_t)at_once * (size_t)K * sizeof *z);
-    ecg_status st = ECG_OK;
-    if (!w || !z) {
-        st = ecg_fail(err, ECG_ENOMEM, "no memory for %d labels", K);
-        goto done;
-    }
+    ecg_mlp_work *w = s->head[head - m->head];
+    float *z = s->z;
     for (int k = 0; k < K; k++) {
         logit[k] = 0;
         if (prob)
             prob[k] = 0;
     }
-    for (int c = 0; c < crops; c += at_once) {
-        const int B = crops - c < at_once ? crops - c : at_once;
-        ecg_mlp_forward(z, head->net, &table, w, &m->exec, h + (size_t)c * m->shape.width, B, false, NULL);
+    for (int c = 0; c < crops; c += ECG_SESSION_ROWS) {
+        const int B = crops - c < ECG_SESSION_ROWS ? crops - c : ECG_SESSION_ROWS;
+        ecg_mlp_forward(z, head->net, &table, w, &alone, h + (size_t)c * m->shape.width, B, false, NULL);
         for (int b = 0; b < B; b++)
             for (int k = 0; k < K; k++) {
                 logit[k] += z[b * K + k];
@@ -149,33 +156,87 @@ ecg_status ecg_head_means(double *logit, double *prob, const ecg_model *m, const
         if (prob)
             prob[k] /= crops;
     }
-done:
-    ecg_mlp_work_free(w);
-    free(z);
-    return st;
 }
 
-/* *out (*n) in the order of the table, malloc'ed. */
-static ecg_status score(ecg_score **out, int *n, const ecg_model *m, const ecg_head *head, const float *h, int crops, ecg_err *err)
+ecg_status ecg_head_means(double *logit, double *prob, const ecg_model *m, const ecg_head *head, const float *h, int crops, ecg_err *err)
+{
+    ecg_session *s = m->shelf ? ecg_session_take(m) : NULL;
+    if (!s)
+        return ecg_fail(err, ECG_ENOMEM, "no memory for %d labels", ecg_head_labels(m, head, NULL));
+    head_means(logit, prob, s, m, head, h, crops);
+    ecg_session_return(s);
+    return ECG_OK;
+}
+
+void ecg_head_means_in(double *logit, double *prob, ecg_answer *a, const ecg_model *m, const ecg_head *head, const float *h)
+{
+    head_means(logit, prob, a->held, m, head, h, a->crops);
+}
+
+double ecg_head_logit(ecg_answer *a, const ecg_model *m, const ecg_head *head, int k, const float *h, int crops)
+{
+    ecg_session *s = a->held;
+    const ecg_exec alone = {m->exec.k, NULL};
+    ecg_params table = m->table;
+    double sum = 0;
+    for (int c = 0; c < crops; c += ECG_SESSION_ROWS) {
+        const int B = crops - c < ECG_SESSION_ROWS ? crops - c : ECG_SESSION_ROWS;
+        ecg_mlp_forward_one(s->z, head->net, &table, s->head[head - m->head], &alone, h + (size_t)c * m->shape.width, B, k);
+        for (int b = 0; b < B; b++)
+            sum += s->z[b];
+    }
+    return sum / crops;
+}
+
+/* *list (*n) in the order of the table. */
+static ecg_status score(ecg_score **list, int *n, ecg_answer *out, const ecg_model *m, const ecg_head *head, const float *h, ecg_err *err)
 {
     const ecg_label_table *labels;
     const int K = ecg_head_labels(m, head, &labels);
-    double *logit = malloc((size_t)K * 2 * sizeof *logit);
-    ecg_score *s = calloc((size_t)K, sizeof *s);
-    ecg_status st = logit && s ? ecg_head_means(logit, logit + K, m, head, h, crops, err) : ecg_fail(err, ECG_ENOMEM, "no memory for %d labels", K);
+    double *logit = ecg_answer_take(out, (size_t)K * 2, sizeof *logit);
+    ecg_score *s = ecg_answer_take(out, (size_t)K, sizeof *s);
+    if (!logit || !s)
+        return ecg_fail(err, ECG_ENOMEM, "no memory for %d labels", K);
+    head_means(logit, logit + K, out->held, m, head, h, out->crops);
+    ecg_status st = ECG_OK;
     for (int k = 0; k < K && !st; k++) {
         s[k] = (ecg_score){.code = labels->label[k].code, .title = labels->label[k].title, .probability = logit[K + k], .raw_probability = logit[K + k],
                            .crop_mean_logit = logit[k], .prevalence = head->prevalence[k], .auroc = head->auroc[k], .row = k};
         if (!isfinite(logit[k]))
             st = ecg_fail(err, ECG_EDATA, "the model's logit of %s is not finite", s[k].code);
     }
-    free(logit);
-    if (st) {
-        free(s);
-        return st;
-    }
-    *out = s;
+    *list = s;
     *n = K;
+    return st;
+}
+
+typedef int order(const void *a, const void *b);
+
+/* As qsort with an order that leaves nothing equal, which would allocate: halves are merged, room (n) is used up. */
+static void sort_scores(ecg_score **s, ecg_score **room, int n, order *before)
+{
+    if (n < 2)
+        return;
+    const int half = n / 2;
+    sort_scores(s, room, half, before);
+    sort_scores(s + half, room, n - half, before);
+    memcpy(room, s, (size_t)half * sizeof(ecg_score *));
+    for (int a = 0, b = half, to = 0; a < half; to++)
+        s[to] = b < n && before(s[b], room[a]) < 0 ? s[b++] : room[a++];
+}
+
+/* *list (n) becomes a sorted copy of itself. */
+static ecg_status sort_list(ecg_score **list, int n, ecg_answer *out, order *before, ecg_err *err)
+{
+    ecg_score **at = ecg_answer_take(out, (size_t)n * 2, sizeof *at), *sorted = ecg_answer_take(out, (size_t)n, sizeof *sorted);
+    if (!at || !sorted)
+        return ecg_fail(err, ECG_ENOMEM, "no memory for %d labels", n);
+    for (int i = 0; i < n; i++)
+        at[i] = *list + i;
+    sort_scores(at, at + n, n, before);
+    for (int i = 0; i < n; i++)
+        sorted[i] = *at[i];
+    *list = sorted;
     return ECG_OK;
 }
 
@@ -193,17 +254,16 @@ static int by_ratio(const void *a, const void *b)
 /* Laboratory abnormalities well above their prevalence that the model is known to see. Of a figure that is not recorded nothing is claimed. */
 static ecg_status choose_reasons(ecg_answer *a, ecg_err *err)
 {
-    ecg_score *list = malloc((size_t)(a->labs ? a->labs : 1) * sizeof *list);
+    ecg_score *list = ecg_answer_take(a, (size_t)a->labs, sizeof *list);
     if (!list)
         return ecg_fail(err, ECG_ENOMEM, "no memory for %d labels", a->labs);
     int n = 0;
     for (int i = 0; i < a->labs; i++)
         if (ecg_base_rate(&a->lab[i]) > 0 && a->lab[i].probability / ecg_base_rate(&a->lab[i]) > reason_ratio && a->lab[i].auroc > reason_auroc)
             list[n++] = a->lab[i];
-    qsort(list, (size_t)n, sizeof *list, by_ratio);
     a->reason = list;
     a->reasons = n < MOST_REASONS ? n : MOST_REASONS;
-    return ECG_OK;
+    return sort_list(&a->reason, n, a, by_ratio, err);
 }
 
 static ecg_status check_options(ecg_answer *out, const ecg_model *m, const ecg_predict_options *how, ecg_err *err)
@@ -227,11 +287,11 @@ static ecg_status answer(ecg_answer *out, const ecg_model *m, const float *h, co
         int *n = labs ? &out->labs : &out->diagnoses;
         out->has_labs |= labs;
         out->calibrated |= m->uncertain[i].K > 0;
-        st = score(list, n, m, head, h, out->crops, err);
+        st = score(list, n, out, m, head, h, err);
         if (!st) {
             ecg_claim(*list, *n, m, head, out);
             out->local += ecg_shift(*list, *n, how->prevalence, i);
-            qsort(*list, (size_t)*n, sizeof **list, by_probability);
+            st = sort_list(list, *n, out, by_probability, err);
         }
     }
     if (!st)
@@ -254,18 +314,20 @@ ecg_status ecg_predict(ecg_answer *out, const ecg_model *m, const ecg_record *re
     ecg_status st = check_options(out, m, &how, err);
     if (st)
         return st;
-    ecg_record_quality(&out->quality, rec);
-    st = prepare(&x, &n, m, rec, how.allow_missing_leads, err);
-    if (st)
-        goto done;
-    if (n / m->shape.length > INT32_MAX - 1) {
+    out->held = m->infer && m->shelf ? ecg_session_take(m) : NULL;
+    if (!out->held)
+        return ecg_fail(err, ECG_ENOMEM, "no memory for the encoder");
+    ecg_record_quality_in(&out->quality, rec, ecg_answer_take(out, ecg_quality_room(rec), sizeof(double)));
+    st = prepare(&x, &n, out, m, rec, how.allow_missing_leads, err);
+    if (!st && n / m->shape.length > INT32_MAX - 1)
         st = ecg_fail(err, ECG_EREFUSED, "%" PRId64 " crops, at most %d", n / m->shape.length, INT32_MAX - 1);
-        goto done;
-    }
-    out->crops = (int)(n / m->shape.length);
-    h = malloc(((size_t)out->crops + 1) * (size_t)m->shape.width * sizeof *h); /* the last row: their mean */
-    st = h ? ecg_embed_crops(h, m, x, out->crops, err) : ecg_fail(err, ECG_ENOMEM, "no memory for %d crops", out->crops);
     if (!st) {
+        out->crops = (int)(n / m->shape.length);
+        h = ecg_answer_take(out, ((size_t)out->crops + 1) * (size_t)m->shape.width, sizeof *h); /* the last row: their mean */
+        st = h ? ECG_OK : ecg_fail(err, ECG_ENOMEM, "no memory for %d crops", out->crops);
+    }
+    if (!st) {
+        ecg_session_embed(h, out->held, m, x, out->crops);
         float *mean = h + (size_t)out->crops * (size_t)m->shape.width;
         ecg_mean_crops(mean, h, out->crops, m->shape.width);
         ecg_doubt(out, m, mean, x, n);
@@ -273,9 +335,6 @@ ecg_status ecg_predict(ecg_answer *out, const ecg_model *m, const ecg_record *re
         if (!st && how.occlusion)
             st = ecg_occlude_answer(out, m, x, n, how.explain, err);
     }
-done:
-    free(x);
-    free(h);
     if (st)
         ecg_answer_clear(out);
     return st;
@@ -283,13 +342,7 @@ done:
 
 void ecg_answer_clear(ecg_answer *a)
 {
-    for (int i = 0; i < a->whys; i++)
-        free(a->why[i].cite);
-    free(a->why);
-    free(a->occlusion);
-    free(a->diagnosis);
-    free(a->lab);
-    free(a->reason);
+    ecg_session_return(a->held);
     *a = (ecg_answer){0};
 }
 

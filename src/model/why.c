@@ -2,7 +2,6 @@
  * why.c: the reasons of a diagnosis. Which laboratory abnormalities its score follows, by how much, what the model would say without, and what past
  * patients had together. A reason is told only if it is distinguishable from nothing and if the model is known to see it. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "model/parts.h"
@@ -23,7 +22,7 @@ typedef struct {
     int *order;              /* (P) */
     double patterns[ECG_PATTERNS];
     float *moved;            /* (crops, width) */
-    double *move, *logit;    /* (width), (K) */
+    double *move;            /* (width) */
 } work;
 
 static const char *why_not(const ecg_model *m)
@@ -51,21 +50,17 @@ static bool quality(const work *w, int p)
 }
 
 /* The diagnosis' probability when lab p looks neutral. */
-static ecg_status edited(double *out, work *w, const ecg_score *d, int p, const int *held, int n_held, ecg_err *err)
+static double edited(work *w, const ecg_score *d, int p, const int *held, int n_held)
 {
     const int k = d->row;
     const size_t H = (size_t)w->e->H;
-    *out = NAN;
     if (!ecg_explainer_edit(w->move, w->e, w->mean, p, held, n_held))
-        return ECG_OK;
+        return NAN;
     for (size_t i = 0; i < (size_t)w->crops * H; i++)
         w->moved[i] = (float)((double)w->h[i] + w->move[i % H]);
-    const ecg_status st = ecg_head_means(w->logit, NULL, w->m, w->diagnoses, w->moved, w->crops, err);
-    if (!st) {
-        const double e = exp(-fabs(w->logit[k])), raw = w->logit[k] < 0 ? e / (1 + e) : 1 / (1 + e);
-        *out = ecg_shift_one(ecg_probability_of(w->m, w->diagnoses, k, w->logit[k], raw), d);
-    }
-    return st;
+    const double logit = ecg_head_logit(w->a, w->m, w->diagnoses, k, w->moved, w->crops);
+    const double e = exp(-fabs(logit)), raw = logit < 0 ? e / (1 + e) : 1 / (1 + e);
+    return ecg_shift_one(ecg_probability_of(w->m, w->diagnoses, k, logit, raw), d);
 }
 
 static ecg_cited cite(const work *w, int k, int p, const char *same)
@@ -110,7 +105,7 @@ static ecg_status choose(ecg_why *y, int *row, work *w, int k, const char *code)
     }
     y->cited = n[0];
     y->same = n[1];
-    y->cite = malloc((size_t)(n[0] + n[1] + 1) * sizeof *y->cite);
+    y->cite = ecg_answer_take(w->a, (size_t)(n[0] + n[1]), sizeof *y->cite);
     if (!y->cite)
         return ECG_ENOMEM;
     for (int s = 0, to = 0; s < 2; s++)
@@ -132,26 +127,24 @@ static ecg_status explain_one(ecg_why *y, work *w, const ecg_score *d, ecg_err *
     ecg_status st = choose(y, row, w, k, d->code);
     if (st)
         return ecg_fail(err, st, "no memory for reasons");
-    for (int i = 0; i < y->cited + y->same && !st; i++) {
+    for (int i = 0; i < y->cited + y->same; i++) {
         y->cite[i].before = d->probability;
-        st = edited(&y->cite[i].free, w, d, row[i], NULL, 0, err);
-        if (!st)
-            st = edited(&y->cite[i].isolated, w, d, row[i], row, y->cited, err);
+        y->cite[i].free = edited(w, d, row[i], NULL, 0);
+        y->cite[i].isolated = edited(w, d, row[i], row, y->cited);
     }
-    return st;
+    return ECG_OK;
 }
 
 static ecg_status begin(work *w, ecg_err *err)
 {
     const size_t P = (size_t)w->e->P, H = (size_t)w->e->H;
-    w->lab = malloc(P * sizeof *w->lab);
-    w->score = malloc(P * sizeof *w->score);
-    w->bar = malloc((P + ECG_PATTERNS) * sizeof *w->bar);
-    w->order = malloc(P * sizeof *w->order);
-    w->moved = malloc((size_t)w->crops * H * sizeof *w->moved);
-    w->move = malloc(H * sizeof *w->move);
-    w->logit = malloc((size_t)w->e->K * sizeof *w->logit);
-    if (!w->lab || !w->score || !w->bar || !w->order || !w->moved || !w->move || !w->logit)
+    w->lab = ecg_answer_take(w->a, P, sizeof *w->lab);
+    w->score = ecg_answer_take(w->a, P, sizeof *w->score);
+    w->bar = ecg_answer_take(w->a, P + ECG_PATTERNS, sizeof *w->bar);
+    w->order = ecg_answer_take(w->a, P, sizeof *w->order);
+    w->moved = ecg_answer_take(w->a, (size_t)w->crops * H, sizeof *w->moved);
+    w->move = ecg_answer_take(w->a, H, sizeof *w->move);
+    if (!w->lab || !w->score || !w->bar || !w->order || !w->moved || !w->move)
         return ecg_fail(err, ECG_ENOMEM, "no memory for reasons");
     for (int i = 0; i < w->a->labs; i++) {
         w->score[w->a->lab[i].row] = &w->a->lab[i];
@@ -172,7 +165,7 @@ ecg_status ecg_explain_answer(ecg_answer *a, const ecg_model *m, const float *h,
               .labs = ecg_model_head((ecg_model *)m, ECG_HEAD_LABS), .h = h, .mean = mean, .crops = crops};
     ecg_status st = begin(&w, err);
     if (!st) {
-        a->why = calloc((size_t)n, sizeof *a->why);
+        a->why = ecg_answer_take(a, (size_t)n, sizeof *a->why);
         st = a->why ? ECG_OK : ecg_fail(err, ECG_ENOMEM, "no memory for reasons");
     }
     for (int i = 0; i < n && !st; i++) {
@@ -180,12 +173,5 @@ ecg_status ecg_explain_answer(ecg_answer *a, const ecg_model *m, const float *h,
         st = explain_one(&a->why[i], &w, &a->diagnosis[i], err);
         a->diagnosis[i].why = &a->why[i];
     }
-    free(w.lab);
-    free(w.score);
-    free(w.bar);
-    free(w.order);
-    free(w.moved);
-    free(w.move);
-    free(w.logit);
     return st;
 }

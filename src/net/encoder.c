@@ -419,17 +419,29 @@ static void pack_weights(job *j, const ecg_exec *exec, bool both)
     ecg_pool_run(exec->pool, pack_piece, j, (ahead + back) * j->e->c.blocks);
 }
 
+ecg_block ecg_encoder_block(const ecg_encoder *e, const ecg_params *table, int i)
+{
+    const layer *l = &e->layer[i];
+    ecg_block b = {.L = e->c.length, .H = e->c.width, .out_w = ecg_value(table, l->out_w), .out_b = ecg_value(table, l->out_b),
+                   .norm_w = ecg_value(table, l->norm_w), .norm_b = ecg_value(table, l->norm_b)};
+    ecg_s4_conv_into(&b, &l->conv, ecg_value(table, l->D));
+    return b;
+}
+
+size_t ecg_encoder_scratch(const ecg_encoder *e) { return ecg_s4_conv_scratch(&e->layer->conv); }
+
+void ecg_encoder_input(const float **w, const float **b, const ecg_encoder *e, const ecg_params *table)
+{
+    *w = ecg_value(table, e->in_w);
+    *b = ecg_value(table, e->in_b);
+}
+
 static ecg_block block_of(const job *j, int i)
 {
-    const ecg_encoder *e = j->e;
-    const ecg_params *table = j->table;
-    const layer *l = &e->layer[i];
-    const size_t H = e->c.width;
-    ecg_block b = {.L = e->c.length, .H = e->c.width, .out_w = ecg_value(table, l->out_w), .out_b = ecg_value(table, l->out_b),
-                   .norm_w = ecg_value(table, l->norm_w), .norm_b = ecg_value(table, l->norm_b),
-                   .packed = j->w->packed + i * ecg_packed(2 * (int)H, (int)H),
-                   .packed_back = j->w->packed_back ? j->w->packed_back + i * ecg_packed((int)H, 2 * (int)H) : NULL};
-    ecg_s4_conv_into(&b, &l->conv, ecg_value(table, l->D));
+    const int H = j->e->c.width;
+    ecg_block b = ecg_encoder_block(j->e, j->table, i);
+    b.packed = j->w->packed + i * ecg_packed(2 * H, H);
+    b.packed_back = j->w->packed_back ? j->w->packed_back + i * ecg_packed(H, 2 * H) : NULL;
     return b;
 }
 

@@ -4,9 +4,9 @@
 #ifndef ECG_NET_ENCODER_H
 #define ECG_NET_ENCODER_H
 
+#include "net/block.h"
 #include "net/dropout.h"
 #include "net/params.h"
-#include "num/kernels.h"
 
 typedef struct {
     int leads;          /* 12 */
@@ -33,6 +33,12 @@ void ecg_encoder_init(const ecg_encoder *e, ecg_params *table, uint64_t seed);
 ecg_status ecg_encoder_prepare(ecg_encoder *e, const ecg_params *table, ecg_err *err);
 /* After C changed (each step, or once at load): kernels from bases. */
 void ecg_encoder_refresh(ecg_encoder *e, const ecg_params *table, const ecg_exec *x);
+
+/* What block i computes by, out_w as it stands; valid until the table is freed. Floats of working memory of its convolution. */
+ecg_block ecg_encoder_block(const ecg_encoder *e, const ecg_params *table, int i);
+size_t ecg_encoder_scratch(const ecg_encoder *e);
+/* w (H, leads), b (H) of the input linear. */
+void ecg_encoder_input(const float **w, const float **b, const ecg_encoder *e, const ecg_params *table);
 
 /* Freezes the input linear and the first `blocks` blocks with their norms; -1: everything. Frozen parts get no gradient, the backward pass stops there. */
 void ecg_encoder_freeze(ecg_encoder *e, ecg_params *table, int blocks);

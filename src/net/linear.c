@@ -21,6 +21,14 @@ void ecg_linear_forward(float *y, const ecg_exec *exec, const float *x, const fl
     ecg_gemm(&e, y, x, W, B, out, in, in, in, out, ECG_GEMM_WIDE | ECG_GEMM_TB | (b ? ECG_GEMM_ADD : 0));
 }
 
+void ecg_linear_forward_one(float *y, const ecg_exec *exec, const float *x, const float *W, const float *b, int B, int in, int out, int k)
+{
+    const ecg_exec e = ecg_exec_for(exec, in, out);
+    for (int r = 0; b && r < B; r++)
+        y[r] = b[k];
+    ecg_gemm(&e, y, x, W + (size_t)k * (size_t)in, B, 1, in, in, in, 1, ECG_GEMM_WIDE | ECG_GEMM_TB | (b ? ECG_GEMM_ADD : 0));
+}
+
 enum { COLUMNS = 64 };
 
 typedef struct {

@@ -12,6 +12,8 @@ ecg_exec ecg_exec_for(const ecg_exec *x, int in, int out);
 
 /* y (B, out) from x (B, in), W (out, in), b (out) or NULL. */
 void ecg_linear_forward(float *y, const ecg_exec *exec, const float *x, const float *W, const float *b, int B, int in, int out);
+/* Output k alone: y (B), the bytes that ecg_linear_forward would give it. */
+void ecg_linear_forward_one(float *y, const ecg_exec *exec, const float *x, const float *W, const float *b, int B, int in, int out, int k);
 /* dx (B, in) is overwritten; dW (out, in) and db (out) are added to; any of the three may be NULL. */
 void ecg_linear_backward(float *dx, float *dW, float *db, const ecg_exec *exec, const float *dy, const float *x, const float *W, int B, int in,
                          int out);

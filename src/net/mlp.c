@@ -271,8 +271,11 @@ static void norm_forward(float *y, const op *o, ecg_params *t, double *stat, con
         ecg_batchnorm_eval(y, exec, x, weight, bias, ecg_value(t, o->mean), ecg_value(t, o->var), B, o->in);
 }
 
-void ecg_mlp_forward(float *y, const ecg_mlp *m, ecg_params *table, ecg_mlp_work *w, const ecg_exec *exec, const float *x, int B, bool train,
-                     const ecg_dropout *drop)
+enum { ALL = -1 };
+
+/* only: which output of the last map, or ALL */
+static void forward(float *y, const ecg_mlp *m, ecg_params *table, ecg_mlp_work *w, const ecg_exec *exec, const float *x, int B, bool train,
+                    const ecg_dropout *drop, int only)
 {
     assert(B >= 0 && B <= w->batch && (w->training || !train));
     int from = -1;
@@ -285,7 +288,10 @@ void ecg_mlp_forward(float *y, const ecg_mlp *m, ecg_params *table, ecg_mlp_work
         switch (o->kind) {
         case ECG_OP_LINEAR: {
             const ecg_exec e = linear_exec(exec, o);
-            ecg_linear_forward(out, &e, in, ecg_value(table, o->weight), value_or_null(table, o->bias), B, o->in, o->out);
+            if (last && only != ALL)
+                ecg_linear_forward_one(out, &e, in, ecg_value(table, o->weight), value_or_null(table, o->bias), B, o->in, o->out, only);
+            else
+                ecg_linear_forward(out, &e, in, ecg_value(table, o->weight), value_or_null(table, o->bias), B, o->in, o->out);
             break;
         }
         case ECG_OP_NORM:
@@ -310,6 +316,18 @@ void ecg_mlp_forward(float *y, const ecg_mlp *m, ecg_params *table, ecg_mlp_work
         in = out;
         from = i;
     }
+}
+
+void ecg_mlp_forward(float *y, const ecg_mlp *m, ecg_params *table, ecg_mlp_work *w, const ecg_exec *exec, const float *x, int B, bool train,
+                     const ecg_dropout *drop)
+{
+    forward(y, m, table, w, exec, x, B, train, drop, ALL);
+}
+
+void ecg_mlp_forward_one(float *y, const ecg_mlp *m, ecg_params *table, ecg_mlp_work *w, const ecg_exec *exec, const float *x, int B, int k)
+{
+    assert(m->op[m->n - 1].kind == ECG_OP_LINEAR && k >= 0 && k < m->op[m->n - 1].out);
+    forward(y, m, table, w, exec, x, B, false, NULL, k);
 }
 
 /* The first operation that has anything to train; n: none. Below it the gradient is of use to the caller only. */

@@ -34,6 +34,8 @@ void ecg_mlp_work_free(ecg_mlp_work *w);
  * (train false) uses running statistics and no dropout. */
 void ecg_mlp_forward(float *y, const ecg_mlp *m, ecg_params *table, ecg_mlp_work *w, const ecg_exec *exec, const float *x, int B, bool train,
                      const ecg_dropout *drop);
+/* Output k alone, in evaluation: y (B). The chain ends in a linear map. */
+void ecg_mlp_forward_one(float *y, const ecg_mlp *m, ecg_params *table, ecg_mlp_work *w, const ecg_exec *exec, const float *x, int B, int k);
 /* Adds to table->grad (not to frozen rows); dx (B, in) overwritten, may be NULL. Only after a training forward of the same batch. */
 void ecg_mlp_backward(float *dx, const ecg_mlp *m, ecg_params *table, ecg_mlp_work *w, const ecg_exec *exec, const float *dy, const float *x, int B);
 /* The same with dx (B, in) in double, for chains that begin with a norm: sums of it over rows may cancel almost wholly (tabular.c). */
