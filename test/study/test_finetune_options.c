@@ -12,10 +12,11 @@
 #include "study/finetune.h"
 #include "tiny_runs.h"
 
-#define SETTINGS                                                                                                                                       \
-    "encoder.width=8;encoder.blocks=2;encoder.state=4;encoder.length=50;finetune.batch=32;finetune.epochs=6;finetune.updates=0;finetune.head_hidden=0;" \
-    "finetune.head_start=random;finetune.judge_every=1;finetune.schedule=const;finetune.lr_head=0.01;finetune.lr_encoder=0.003;finetune.lr_scratch=0;finetune.average=0;"    \
-    "labs.batch=32;labs.epochs=1;labs.updates=0;labs.head_hidden=0;labs.lr_head=0;labs.lr_encoder=0;labs.lr_scratch=0"
+#define SETTINGS                                                                                                                              \
+    "encoder.width=8;encoder.blocks=2;encoder.state=4;encoder.length=50;finetune.batch=32;finetune.epochs=6;finetune.updates=0;"              \
+    "finetune.head_hidden=0;finetune.head_start=random;finetune.judge_every=1;finetune.schedule=const;finetune.lr_head=0.01;"                 \
+    "finetune.lr_encoder=0.003;finetune.lr_scratch=0;finetune.average=0;labs.batch=32;labs.epochs=1;labs.updates=0;labs.head_hidden=0;"       \
+    "labs.lr_head=0;labs.lr_encoder=0;labs.lr_scratch=0"
 
 static ecg_status of_diagnoses(const ecg_study *s, ecg_err *err)
 {
@@ -250,8 +251,12 @@ static void a_hidden_layer_begins_at_random(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_first_step_of_the_mean),   cmocka_unit_test(the_mean_is_what_is_kept), cmocka_unit_test(a_stopped_run_keeps_its_mean),
-        cmocka_unit_test(only_some_epochs_are_judged),  cmocka_unit_test(a_head_begins_as_a_regression), cmocka_unit_test(the_table_comes_later),
+        cmocka_unit_test(the_first_step_of_the_mean),
+        cmocka_unit_test(the_mean_is_what_is_kept),
+        cmocka_unit_test(a_stopped_run_keeps_its_mean),
+        cmocka_unit_test(only_some_epochs_are_judged),
+        cmocka_unit_test(a_head_begins_as_a_regression),
+        cmocka_unit_test(the_table_comes_later),
         cmocka_unit_test(a_hidden_layer_begins_at_random),
     };
     return cmocka_run_group_tests(tests, tiny_begin, tiny_end);
