@@ -96,9 +96,10 @@ static void put_header(ecg_text *to, const char *name, int leads, int samples)
 
 static void put_samples(ecg_text *to, int leads, int samples)
 {
+    static const int height[12] = {24, 40, 16, -32, 4, 28, -20, 30, 40, 50, 40, 30}; /* II = I + III, and what follows from them */
     for (int t = 0; t < samples; t++)
         for (int i = 0; i < leads; i++) {
-            const int at = t % 500, value = at < 20 ? 40 * (i + 1) * at : at < 40 ? 40 * (i + 1) * (40 - at) : at > 150 && at < 250 ? 3 * (i + 1) : 0;
+            const int at = t % 500, value = height[i] * (at < 20 ? at : at < 50 ? 40 - at : at > 150 && at < 250 ? 3 : 0);
             const char bytes[2] = {(char)(value & 255), (char)(value >> 8)};
             ecg_text_add(to, bytes, 2);
         }
