@@ -13,6 +13,10 @@ static void forward(float *y, const ecg_block *w, ecg_block_acts *acts, const fl
     else
         k->conv(v, u, w->k0, w->k1, w->D, L, H, scratch);
     k->gelu(acts->g, acts->forward_only ? NULL : v, v, inner, L, H);
+    if (acts->again) {
+        k->gated(y, acts->o, outer, plus, L, H);
+        return;
+    }
     k->gemm(acts->o, acts->g, w->packed ? w->packed : w->out_w, w->out_b, L, 2 * H, H, H, H, 2 * H,
             ECG_GEMM_WIDE | (w->packed ? ECG_GEMM_PACKED : ECG_GEMM_TB));
     k->glu(y, acts->o, outer, plus, L, H);

@@ -24,6 +24,7 @@ typedef struct {
 typedef struct {
     float *slope, *g, *o, *r, *stat;
     bool forward_only; /* no backward pass: slope holds v */
+    bool again;        /* o is as an earlier forward pass of the same sample left it: the others follow from it without the product */
 } ecg_block_acts;
 
 /* Added to; a NULL is not wanted. k0, k1 and D go together, norm_w and norm_b too. A block with a scan has

@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,7 @@
 #include "net/block.h"
 #include "net/s4_conv.h"
 
-enum { SLICES = 16, RANGE = 4096, PANELS = 2 }; /* fixed cuts: of the batch, of a gradient buffer, of a layer's channels */
+enum { SLICES = 16, PANELS = 2 }; /* fixed cuts: of the batch, of a layer's channels */
 
 typedef struct {
     int D, C, log_dt, w, B, P, Q, out_w, out_b, norm_w, norm_b; /* rows of the table */
@@ -247,15 +248,17 @@ void ecg_encoder_freeze(ecg_encoder *e, ecg_params *table, int blocks)
 
 /* ---- buffers */
 
+/* A sample on its way through. Of one whose backward pass follows later only o of each block is kept: what costs a product to make again. The rest
+ * comes again from x and o, bit for bit, for less than bringing it from memory would take. */
 typedef struct {
     float *x;                /* (L, leads) input without NAN */
-    float **u;               /* (blocks + 1) input of each block, output of the last; (L, H) each */
-    ecg_block_acts *block;   /* (blocks) */
+    float **u;               /* (blocks + 1, or 2 that take turns) input of each block, output of the last; (L, H) each */
+    ecg_block_acts *block;   /* (blocks, or 1 that all use) */
     float *inner, *outer;    /* (blocks, H) dropout scales */
 } sample;
 
 typedef struct {
-    sample act;              /* for samples that are not kept */
+    sample act;
     float *scratch, *work;   /* ecg_s4_conv_scratch; (L, 4H) */
     float *d[2];             /* (L, H) gradient going down */
     float *pooled;           /* (H) */
@@ -265,13 +268,14 @@ struct ecg_encoder_work {
     ecg_arena *arena;
     int workers, keep;
     bool training;
-    sample *kept;            /* (keep) */
+    float **kept;            /* (keep) o of all blocks, (blocks, L, 2H) */
     worker_work *worker;     /* (workers) */
-    float *slice;            /* (SLICES, slice_floats) gradients */
+    float *total;            /* (slice_floats) gradients of the slices so far */
+    float *slice;            /* (min(workers, SLICES), slice_floats) gradients of those being worked on */
     float *packed, *packed_back; /* (blocks) output weights as the products want them, ecg_packed floats each; back: for training only */
 };
 
-/* Takes the buffers of one sample. deep: all of them for a backward pass; else blocks share theirs, u takes turns. Counts floats only if a is NULL. */
+/* Takes the buffers of one sample. deep: for a backward pass; else blocks share theirs, u takes turns. Counts floats only if a is NULL. */
 static bool take_sample(sample *s, const ecg_encoder *e, ecg_arena *a, bool deep, size_t *floats)
 {
     const size_t L = e->c.length, H = e->c.width, blocks = e->c.blocks;
@@ -280,27 +284,20 @@ static bool take_sample(sample *s, const ecg_encoder *e, ecg_arena *a, bool deep
     if (!a)
         return true;
     s->x = ecg_arena_take(a, L * e->c.leads, sizeof(float));
-    s->u = ecg_arena_take(a, blocks + 1, sizeof *s->u);
-    s->block = ecg_arena_take(a, blocks, sizeof *s->block);
+    s->u = ecg_arena_take(a, inputs, sizeof *s->u);
+    s->block = ecg_arena_take(a, sets, sizeof *s->block);
     s->inner = ecg_arena_take(a, blocks * H, sizeof(float));
     s->outer = ecg_arena_take(a, blocks * H, sizeof(float));
     bool ok = s->x && s->u && s->block && s->inner && s->outer;
-    for (size_t i = 0; ok && i <= blocks; i++) {
-        s->u[i] = i < inputs ? ecg_arena_take(a, L * H, sizeof(float)) : s->u[i - 2];
-        ok = s->u[i] != NULL;
-    }
-    for (size_t i = 0; ok && i < blocks; i++) {
+    for (size_t i = 0; ok && i < inputs; i++)
+        ok = (s->u[i] = ecg_arena_take(a, L * H, sizeof(float)));
+    for (size_t i = 0; ok && i < sets; i++) {
         ecg_block_acts *b = &s->block[i];
-        if (i >= sets) {
-            *b = s->block[0];
-            continue;
-        }
         b->slope = ecg_arena_take(a, L * H, sizeof(float));
         b->g = ecg_arena_take(a, L * H, sizeof(float));
         b->o = ecg_arena_take(a, 2 * L * H, sizeof(float));
         b->r = ecg_arena_take(a, L * H, sizeof(float));
         b->stat = ecg_arena_take(a, 2 * L, sizeof(float));
-        b->forward_only = !deep;
         ok = b->slope && b->g && b->o && b->r && b->stat;
     }
     return ok;
@@ -309,8 +306,10 @@ static bool take_sample(sample *s, const ecg_encoder *e, ecg_arena *a, bool deep
 static bool take_work(ecg_encoder_work *w, const ecg_encoder *e, ecg_arena *a, int workers, int keep, bool training, size_t *floats)
 {
     const size_t L = e->c.length, H = e->c.width;
-    for (int i = 0; i < keep; i++)
-        if (!take_sample(a ? &w->kept[i] : NULL, e, a, true, floats))
+    const size_t of_sample = 2 * L * H * e->c.blocks, buffers = workers < SLICES ? workers : SLICES;
+    *floats += (size_t)keep * of_sample;
+    for (int i = 0; a && i < keep; i++)
+        if (!(w->kept[i] = ecg_arena_take(a, of_sample, sizeof(float))))
             return false;
     for (int i = 0; i < workers; i++) {
         worker_work *ww = a ? &w->worker[i] : NULL;
@@ -337,8 +336,9 @@ static bool take_work(ecg_encoder_work *w, const ecg_encoder *e, ecg_arena *a, i
               (training && !(w->packed_back = ecg_arena_take(a, packed_back, sizeof(float))))))
         return false;
     if (training) {
-        *floats += SLICES * e->slice_floats;
-        if (a && !(w->slice = ecg_arena_take(a, SLICES * e->slice_floats, sizeof(float))))
+        *floats += (1 + buffers) * e->slice_floats;
+        if (a && (!(w->total = ecg_arena_take(a, e->slice_floats, sizeof(float))) ||
+                  !(w->slice = ecg_arena_take(a, buffers * e->slice_floats, sizeof(float)))))
             return false;
     }
     return true;
@@ -392,6 +392,9 @@ typedef struct {
     float *dx;                                   /* backward */
     const float *dh, *dseq;
     int slices, lowest;                          /* lowest: first block whose gradient is wanted, -1: the input linear too; blocks: none */
+    pthread_mutex_t lock;                        /* of turn: the slice that is to be added next */
+    pthread_cond_t next;
+    int turn;
 } job;
 
 enum { COLUMNS = 128 }; /* of a weight, packed at a time */
@@ -445,7 +448,18 @@ static ecg_block block_of(const job *j, int i)
     return b;
 }
 
-static void forward_sample(const job *j, sample *s, float *scratch, int b)
+static ecg_block_acts acts_of(const sample *s, const ecg_encoder_config *c, bool deep, float *kept, int i)
+{
+    ecg_block_acts a = s->block[deep ? i : 0];
+    if (kept)
+        a.o = kept + (size_t)i * c->length * 2 * c->width;
+    a.forward_only = !deep;
+    return a;
+}
+
+/* kept: o of all blocks, NULL: the sample's own. deep: a backward pass follows at once; with kept it has gone forwards before. Returns the last block's
+ * output (L, H). */
+static const float *forward_sample(const job *j, sample *s, float *kept, bool deep, float *scratch, int b)
 {
     const ecg_encoder_config *c = &j->e->c;
     const int L = c->length, H = c->width;
@@ -462,18 +476,19 @@ static void forward_sample(const job *j, sample *s, float *scratch, int b)
             ecg_dropout_scale(inner, j->drop, b, 2 * i, H, c->dropout);
             ecg_dropout_scale(outer, j->drop, b, 2 * i + 1, H, c->dropout);
         }
-        ecg_block_forward(s->u[i + 1], &block, &s->block[i], s->u[i], inner, outer, j->k, scratch);
+        ecg_block_acts acts = acts_of(s, c, deep, kept, i);
+        acts.again = deep && kept;
+        ecg_block_forward(s->u[deep ? i + 1 : (i + 1) % 2], &block, &acts, s->u[deep ? i : i % 2], inner, outer, j->k, scratch);
     }
+    return s->u[deep ? c->blocks : c->blocks % 2];
 }
 
 static void forward_item(void *ctx, int b, int worker)
 {
     const job *j = ctx;
     worker_work *w = &j->w->worker[worker];
-    sample *s = j->B <= j->w->keep ? &j->w->kept[b] : &w->act;
     const int L = j->e->c.length, H = j->e->c.width;
-    forward_sample(j, s, w->scratch, b);
-    const float *last = s->u[j->e->c.blocks];
+    const float *last = forward_sample(j, &w->act, b < j->w->keep ? j->w->kept[b] : NULL, false, w->scratch, b);
     float *h = j->h + (size_t)b * H;
     memset(h, 0, sizeof *h * H);
     j->k->sum_rows(h, last, L, H);
@@ -501,8 +516,9 @@ static bool block_wanted(const ecg_params *t, const layer *l)
     return wanted(t, l->C) || wanted(t, l->D) || wanted(t, l->out_w) || wanted(t, l->out_b) || wanted(t, l->norm_w) || wanted(t, l->norm_b);
 }
 
-static void backward_sample(const job *j, const sample *s, worker_work *w, float *slice, int b)
+static void backward_sample(const job *j, float *kept, worker_work *w, float *slice, int b)
 {
+    const sample *s = &w->act;
     const ecg_encoder *e = j->e;
     const ecg_encoder_config *c = &e->c;
     const int L = c->length, H = c->width;
@@ -526,7 +542,8 @@ static void backward_sample(const job *j, const sample *s, worker_work *w, float
         if (taps)
             ecg_s4_conv_gradient_into(&grads, &l->conv, slice + l->g_conv, slice + l->g_D);
         const bool dropped = j->drop && c->dropout > 0;
-        ecg_block_backward(i > j->lowest ? below : NULL, &grads, &block, &s->block[i], d, s->u[i],
+        const ecg_block_acts acts = acts_of(s, c, true, kept, i);
+        ecg_block_backward(i > j->lowest ? below : NULL, &grads, &block, &acts, d, s->u[i],
                            dropped ? s->outer + (size_t)i * H : NULL, j->k, w->scratch, w->work);
         float *t = d;
         d = below;
@@ -548,34 +565,45 @@ static void backward_sample(const job *j, const sample *s, worker_work *w, float
     }
 }
 
+/* The slices are added in their order, whoever made them: each waits for its turn. Since items begin in order too, those being worked on are neighbours,
+ * and as many buffers as workers never meet. */
+static void add_slice(job *j, const float *slice, int item)
+{
+    const size_t n = j->e->slice_floats;
+    pthread_mutex_lock(&j->lock);
+    while (j->turn != item)
+        pthread_cond_wait(&j->next, &j->lock);
+    pthread_mutex_unlock(&j->lock);
+    if (item == 0)
+        memcpy(j->w->total, slice, sizeof *slice * n);
+    else
+        j->k->add(j->w->total, slice, n);
+    pthread_mutex_lock(&j->lock);
+    j->turn = item + 1;
+    pthread_cond_broadcast(&j->next);
+    pthread_mutex_unlock(&j->lock);
+}
+
 static void backward_item(void *ctx, int item, int worker)
 {
-    const job *j = ctx;
+    job *j = ctx;
     worker_work *w = &j->w->worker[worker];
-    float *slice = j->w->slice + (size_t)item * j->e->slice_floats;
+    const int buffers = j->w->workers < SLICES ? j->w->workers : SLICES;
+    float *slice = j->w->slice + (size_t)(item % buffers) * j->e->slice_floats;
     memset(slice, 0, sizeof *slice * j->e->slice_floats);
     const int from = (int)((int64_t)j->B * item / j->slices), to = (int)((int64_t)j->B * (item + 1) / j->slices);
     for (int b = from; b < to; b++) {
-        sample *s = j->B <= j->w->keep ? &j->w->kept[b] : &w->act;
-        if (j->B > j->w->keep)
-            forward_sample(j, s, w->scratch, b);
-        backward_sample(j, s, w, slice, b);
+        float *kept = b < j->w->keep ? j->w->kept[b] : NULL;
+        forward_sample(j, &w->act, kept, true, w->scratch, b);
+        backward_sample(j, kept, w, slice, b);
     }
-}
-
-static void sum_range(void *ctx, int item, int worker) /* the slices into the first one, in their order */
-{
-    const job *j = ctx;
-    (void)worker;
-    const size_t n = j->e->slice_floats, from = (size_t)item * RANGE, count = n - from < RANGE ? n - from : RANGE;
-    for (int s = 1; s < j->slices; s++)
-        j->k->add(j->w->slice + from, j->w->slice + s * n + from, count);
+    add_slice(j, slice, item);
 }
 
 static void add_row(const job *j, ecg_params *table, int row, size_t at)
 {
     if (wanted(table, row))
-        j->k->add(ecg_grad(table, row), j->w->slice + at, table->row[row].count);
+        j->k->add(ecg_grad(table, row), j->w->total + at, table->row[row].count);
 }
 
 void ecg_encoder_backward(float *dx, const ecg_encoder *e, ecg_params *table, ecg_encoder_work *w, const ecg_exec *exec, const float *dh,
@@ -585,7 +613,7 @@ void ecg_encoder_backward(float *dx, const ecg_encoder *e, ecg_params *table, ec
     if (B < 1)
         return;
     job j = {.e = e, .table = table, .w = w, .k = exec->k, .x = x, .drop = drop, .B = B, .dx = dx, .dh = dh, .dseq = dseq,
-             .slices = B < SLICES ? B : SLICES, .lowest = -1};
+             .slices = B < SLICES ? B : SLICES, .lowest = -1, .lock = PTHREAD_MUTEX_INITIALIZER, .next = PTHREAD_COND_INITIALIZER};
     if (!dx && !wanted(table, e->in_w) && !wanted(table, e->in_b))
         while (++j.lowest < e->c.blocks && !block_wanted(table, &e->layer[j.lowest])) {
         }
@@ -593,7 +621,8 @@ void ecg_encoder_backward(float *dx, const ecg_encoder *e, ecg_params *table, ec
         return;
     pack_weights(&j, exec, true);
     ecg_pool_run(exec->pool, backward_item, &j, j.slices);
-    ecg_pool_run(exec->pool, sum_range, &j, (int)((e->slice_floats + RANGE - 1) / RANGE));
+    pthread_cond_destroy(&j.next);
+    pthread_mutex_destroy(&j.lock);
 
     add_row(&j, table, e->in_w, e->g_in_w);
     add_row(&j, table, e->in_b, e->g_in_b);
@@ -605,6 +634,6 @@ void ecg_encoder_backward(float *dx, const ecg_encoder *e, ecg_params *table, ec
         add_row(&j, table, l->norm_w, l->g_norm_w);
         add_row(&j, table, l->norm_b, l->g_norm_b);
     }
-    taps_job t = {e, table, w->slice, parts_of(e)};
+    taps_job t = {e, table, w->total, parts_of(e)};
     ecg_pool_run(exec->pool, taps_part, &t, e->c.blocks * t.parts);
 }

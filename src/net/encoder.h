@@ -43,13 +43,14 @@ void ecg_encoder_input(const float **w, const float **b, const ecg_encoder *e, c
 /* Freezes the input linear and the first `blocks` blocks with their norms; -1: everything. Frozen parts get no gradient, the backward pass stops there. */
 void ecg_encoder_freeze(ecg_encoder *e, ecg_params *table, int blocks);
 
-/* Buffers for one call at a time: activations of `keep` samples (0: nothing kept, backward replays) for that many workers. */
+/* Buffers for one call at a time, for that many workers. Of the first `keep` samples of a batch what costs a product stays for the backward pass; the
+ * others go forwards once more. Either way the same bytes. */
 typedef struct ecg_encoder_work ecg_encoder_work;
 ecg_encoder_work *ecg_encoder_work_new(const ecg_encoder *e, int workers, int keep, bool training);
 void ecg_encoder_work_free(ecg_encoder_work *w);
 size_t ecg_encoder_work_bytes(const ecg_encoder *e, int workers, int keep, bool training);
 
-/* h (B, H); seq (B, L, H) may be NULL. NAN in x is read as 0. With keep >= B the activations stay for backward. */
+/* h (B, H); seq (B, L, H) may be NULL. NAN in x is read as 0. */
 void ecg_encoder_forward(float *h, float *seq, const ecg_encoder *e, const ecg_params *table, ecg_encoder_work *w, const ecg_exec *exec,
                          const float *x, int B, const ecg_dropout *drop);
 /* Adds to table->grad. dh (B, H), dseq (B, L, H) may be NULL, dx (B, L, leads) may be NULL. The same x, B, drop as the forward call; sums over

@@ -89,6 +89,16 @@ static void glu(float *y, float *o, const float *scale, const float *plus, int r
         }
 }
 
+static void gated(float *y, const float *o, const float *scale, const float *plus, int rows, int H)
+{
+    for (int r = 0; r < rows; r++, y += H, o += 2 * (size_t)H, plus += plus ? H : 0)
+        for (int h = 0; h < H; h += LANES) {
+            const size_t left = H - h;
+            const vf a = load_some(o + h, left) * load_some(o + H + h, left);
+            store_some(y + h, v_fma(a, scale ? load_some(scale + h, left) : v_set(1.0f), plus ? load_some(plus + h, left) : v_set(0.0f)), left);
+        }
+}
+
 enum { BAND = 8 }; /* rows whose sums are taken before they are added to what there is: few roundings, and the rows are in the cache */
 
 static void glu_backward(float *d_o, float *db, const float *dy, const float *o, const float *scale, int rows, int H)
@@ -350,7 +360,7 @@ static void conv_backward(float *du, float *dk0, float *dk1, float *dD, const fl
 
 /* every entry but the products */
 #define SAME                                                                                                                       \
-    .conv = conv, .conv_backward = conv_backward, .scan = scan, .scan_backward = scan_backward, .gelu = gelu, .glu = glu,           \
+    .conv = conv, .conv_backward = conv_backward, .scan = scan, .scan_backward = scan_backward, .gelu = gelu, .glu = glu, .gated = gated, \
     .glu_backward = glu_backward, .layernorm = layernorm, .layernorm_backward = layernorm_backward, .set_rows = set_rows,           \
     .add = add, .multiply = multiply, .sum_rows = sum_rows, .adamw = adamw
 

@@ -62,6 +62,8 @@ typedef struct ecg_kernels {
     /* o (rows, 2H): the gates o[:, H:] become their sigmoid, then y (rows, H) = o[:, :H] * o[:, H:] * scale (H) + plus (rows, H); scale NULL: 1,
      * plus NULL: 0 */
     void (*glu)(float *y, float *o, const float *scale, const float *plus, int rows, int H);
+    /* the same y, bit for bit, from o as glu leaves it */
+    void (*gated)(float *y, const float *o, const float *scale, const float *plus, int rows, int H);
     /* from o as glu leaves it; d_o (rows, 2H) is overwritten, its column sums are added to db (2H) (NULL: not wanted) */
     void (*glu_backward)(float *d_o, float *db, const float *dy, const float *o, const float *scale, int rows, int H);
     /* y = (x - mean) * rstd * w + b over the last axis; stat (rows, 2) keeps mean, rstd; NULL: not wanted */

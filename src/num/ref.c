@@ -272,10 +272,17 @@ static void glu(float *y, float *o, const float *scale, const float *plus, int r
 {
     for (int r = 0; r < rows; r++, y += H, o += 2 * (size_t)H, plus += plus ? H : 0)
         for (int h = 0; h < H; h++) {
-            const double gate = 1 / (1 + exp(-(double)o[H + h]));
-            y[h] = (float)(o[h] * gate * (scale ? scale[h] : 1) + (plus ? plus[h] : 0));
-            o[H + h] = (float)gate;
+            const float gate = (float)(1 / (1 + exp(-(double)o[H + h])));
+            y[h] = (float)((double)o[h] * gate * (scale ? scale[h] : 1) + (plus ? plus[h] : 0));
+            o[H + h] = gate;
         }
+}
+
+static void gated(float *y, const float *o, const float *scale, const float *plus, int rows, int H)
+{
+    for (int r = 0; r < rows; r++, y += H, o += 2 * (size_t)H, plus += plus ? H : 0)
+        for (int h = 0; h < H; h++)
+            y[h] = (float)((double)o[h] * o[H + h] * (scale ? scale[h] : 1) + (plus ? plus[h] : 0));
 }
 
 static void glu_backward(float *d_o, float *db, const float *dy, const float *o, const float *scale, int rows, int H)
@@ -388,7 +395,7 @@ static void adamw(float *p, float *m, float *v, const float *g, size_t n, double
 
 /* every entry but the products */
 #define SAME                                                                                                                       \
-    .conv = conv, .conv_backward = conv_backward, .scan = scan, .scan_backward = scan_backward, .gelu = gelu, .glu = glu,           \
+    .conv = conv, .conv_backward = conv_backward, .scan = scan, .scan_backward = scan_backward, .gelu = gelu, .glu = glu, .gated = gated, \
     .glu_backward = glu_backward, .layernorm = layernorm, .layernorm_backward = layernorm_backward, .set_rows = set_rows,           \
     .add = add, .multiply = multiply, .sum_rows = sum_rows, .adamw = adamw
 

@@ -233,6 +233,10 @@ static void every_variant_agrees_on_rows(void **state)
             ref->glu(want, o, scale, plus, L, H), k->glu(y, o1, scale, plus, L, H);
             close_to("glu", levels[i], L, H, y, want, n, 4e-7);
             close_to("gates", levels[i], L, H, o1, o, 2 * n, 3e-7);
+            k->gated(want, o1, scale, plus, L, H); /* the same y from the gates, bit for bit */
+            assert_memory_equal(want, y, n * sizeof *y);
+            k->glu(y, memcpy(o1, x, n * sizeof *o1), NULL, NULL, L / 2, H), k->gated(want, o1, NULL, NULL, L / 2, H);
+            assert_memory_equal(want, y, (size_t)(L / 2) * (size_t)H * sizeof *y);
             ref->glu_backward(want_o, NULL, dy, o, scale, L, H), k->glu_backward(d_o, NULL, dy, o, scale, L, H);
             close_to("glu backward", levels[i], L, H, d_o, want_o, 2 * n, 5e-7);
             float *sums = noise(2 * H, 44, 1), *want_sums = copy_of(sums, 2 * H);
