@@ -14,7 +14,7 @@ int ecg_explainer_alloc(ecg_explainer *e)
 {
     const size_t K = (size_t)e->K, P = (size_t)e->P, H = (size_t)e->H, F = P + ECG_PATTERNS;
     struct { double **at; size_t n; } part[] = {
-        {&e->score_mean, K}, {&e->feature_mean, F}, {&e->beta, K * F},     {&e->error, K * F}, {&e->completeness, K},
+        {&e->score_mean, K}, {&e->feature_mean, F}, {&e->own, F * F}, {&e->beta, K * F},     {&e->error, K * F}, {&e->completeness, K},
         {&e->random, K},     {&e->view, F * (H + 1)}, {&e->agreement, F}, {&e->neutral, P},   {&e->spread, P * H},
     };
     bool failed = false;
@@ -31,7 +31,7 @@ int ecg_explainer_alloc(ecg_explainer *e)
 
 void ecg_explainer_clear(ecg_explainer *e)
 {
-    double *const owned[] = {e->score_mean, e->feature_mean, e->beta, e->error, e->completeness, e->random, e->view, e->agreement, e->neutral, e->spread};
+    double *const owned[] = {e->score_mean, e->feature_mean, e->own, e->beta, e->error, e->completeness, e->random, e->view, e->agreement, e->neutral, e->spread};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
         free(owned[i]);
     free(e->data);
@@ -49,7 +49,7 @@ static bool all_finite(const double *x, size_t n)
 const char *ecg_explainer_check(const ecg_explainer *e)
 {
     const size_t K = (size_t)e->K, P = (size_t)e->P, H = (size_t)e->H, F = P + ECG_PATTERNS;
-    if (!all_finite(e->score_mean, K) || !all_finite(e->feature_mean, F) || !all_finite(e->beta, K * F) || !all_finite(e->view, F * (H + 1)) || !all_finite(e->spread, P * H))
+    if (!all_finite(e->score_mean, K) || !all_finite(e->feature_mean, F) || !all_finite(e->own, F * F) || !all_finite(e->beta, K * F) || !all_finite(e->view, F * (H + 1)) || !all_finite(e->spread, P * H))
         return "a weight that is not finite";
     for (size_t i = 0; i < K * F; i++)
         if (!(e->error[i] >= 0))
@@ -86,12 +86,22 @@ void ecg_explainer_patterns(double out[ECG_PATTERNS], const ecg_explainer *e, co
         out[i] = read_out(e, e->P + i, h);
 }
 
-ecg_parts ecg_explainer_parts(double *bar, const ecg_explainer *e, int k, double score, const double *lab, const double patterns[ECG_PATTERNS])
+void ecg_explainer_own(double *u, const ecg_explainer *e, const double *lab, const double patterns[ECG_PATTERNS])
+{
+    const int F = features(e);
+    for (int f = 0; f < F; f++) {
+        u[f] = 0;
+        for (int g = 0; g < F; g++)
+            u[f] += e->own[f * F + g] * ((g < e->P ? lab[g] : patterns[g - e->P]) - e->feature_mean[g]);
+    }
+}
+
+ecg_parts ecg_explainer_parts(double *bar, const ecg_explainer *e, int k, double score, const double *u)
 {
     const double *beta = e->beta + (size_t)k * (size_t)features(e);
     ecg_parts sum = {.above = score - e->score_mean[k]};
     for (int f = 0; f < features(e); f++) {
-        bar[f] = beta[f] * ((f < e->P ? lab[f] : patterns[f - e->P]) - e->feature_mean[f]);
+        bar[f] = beta[f] * u[f];
         *(f < e->P ? &sum.labs : &sum.patterns) += bar[f];
     }
     sum.rest = sum.above - sum.labs - sum.patterns;

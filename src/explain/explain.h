@@ -2,8 +2,9 @@
  * explain.h: why a diagnosis, in laboratory words. Three layers, each with the claim it allows (docs/explanations.md):
  * the decomposition of the score, the edit of the embedding, and what past patients had together.
  *
- *   s_k - mean s_k  =  sum_p beta_kp (a_p - mean a_p)  +  gamma_k (age, sex as the ECG shows them)  +  rest
+ *   s_k - mean s_k  =  sum_p beta_kp u_p  +  gamma_k (age, sex as the ECG shows them)  +  rest
  *
+ *   u = own (x - mean x)  laboratory logits and patterns without what they share (share.c)
  *   s (K)  diagnosis logits, a (P)  laboratory logits, h (H)  the embedding, all of them means over the crops of a recording. */
 #ifndef ECG_EXPLAIN_EXPLAIN_H
 #define ECG_EXPLAIN_EXPLAIN_H
@@ -23,7 +24,8 @@ typedef struct {
     /* decomposition; F = P + ECG_PATTERNS */
     double *score_mean;      /* (K) */
     double *feature_mean;    /* (F) */
-    double *beta, *error;    /* (K, F): weights, and their standard errors by leaving out a tenth of the patients */
+    double *own;             /* (F, F) what is a feature's own: u from x */
+    double *beta, *error;    /* (K, F): weights of u, and their standard errors by leaving out a tenth of the patients */
     double *completeness, *random; /* (K) held-out R2 of the laboratory part, and of as many random directions of the embedding */
     /* linear read-outs of h: laboratory logits, then age and sex */
     double *view;            /* (F, H + 1), the constant last */
@@ -52,9 +54,11 @@ const char *ecg_explainer_check(const ecg_explainer *e); /* NULL: fine */
 /* The patterns of one record from its embedding: out (ECG_PATTERNS). */
 void ecg_explainer_patterns(double out[ECG_PATTERNS], const ecg_explainer *e, const float *h);
 
+/* u (F): what is each feature's own in this record. */
+void ecg_explainer_own(double *u, const ecg_explainer *e, const double *lab, const double patterns[ECG_PATTERNS]);
 /* bar (F): what each feature adds to the score of k. above = labs + patterns + rest, exactly as rest is what is left. */
 typedef struct { double above, labs, patterns, rest; } ecg_parts;
-ecg_parts ecg_explainer_parts(double *bar, const ecg_explainer *e, int k, double score, const double *lab, const double patterns[ECG_PATTERNS]);
+ecg_parts ecg_explainer_parts(double *bar, const ecg_explainer *e, int k, double score, const double *u);
 char ecg_explainer_grade(double completeness, double random); /* 'A' .. 'D' */
 
 /* The smallest move of h in Mahalanobis distance that brings the read-out of lab p to neutral and leaves those of held[n_held] where they are:

@@ -30,13 +30,14 @@ void ecg_extras_clear(ecg_model *m)
 
 /* The arrays of an explainer and their sizes: the same list writes and reads. */
 typedef struct { const char *name; double **at; int64_t dim[2]; } explain_part;
-enum { EXPLAIN_PARTS = 10 };
+enum { EXPLAIN_PARTS = 11, EXPLAIN_OWN = 2 /* not in files before it existed: then a feature is its own */ };
 
 static void explain_parts(explain_part out[EXPLAIN_PARTS], ecg_explainer *e)
 {
     const int64_t K = e->K, P = e->P, F = P + ECG_PATTERNS, H = e->H;
     const explain_part list[EXPLAIN_PARTS] = {
         {"explain.score_mean", &e->score_mean, {K, 1}}, {"explain.feature_mean", &e->feature_mean, {F, 1}},
+        {"explain.own", &e->own, {F, F}},
         {"explain.beta", &e->beta, {K, F}},             {"explain.error", &e->error, {K, F}},
         {"explain.completeness", &e->completeness, {K, 1}}, {"explain.random", &e->random, {K, 1}},
         {"explain.view", &e->view, {F, H + 1}},         {"explain.agreement", &e->agreement, {F, 1}},
@@ -224,6 +225,16 @@ static ecg_status take_outlier(ecg_model *m, const ecg_tensors *file, ecg_err *e
     return wrong ? ecg_fail(err, ECG_EDATA, "outlier: %s", wrong) : st;
 }
 
+static ecg_status itself(double **out, int64_t n, ecg_err *err)
+{
+    *out = calloc((size_t)n * (size_t)n, sizeof **out);
+    if (!*out)
+        return ecg_fail(err, ECG_ENOMEM, "no memory for explain.own");
+    for (int64_t i = 0; i < n; i++)
+        (*out)[i * n + i] = 1;
+    return ECG_OK;
+}
+
 static ecg_status take_explainer(ecg_model *m, const ecg_tensors *file, ecg_err *err)
 {
     explain_part part[EXPLAIN_PARTS];
@@ -248,7 +259,8 @@ static ecg_status take_explainer(ecg_model *m, const ecg_tensors *file, ecg_err 
     const int64_t pairs[3] = {e->K, e->P, PAIR_FIELDS};
     explain_parts(part, e);
     for (int i = 0; i < EXPLAIN_PARTS && !st; i++)
-        st = take((void **)part[i].at, file, part[i].name, ECG_F64, 2, part[i].dim, err);
+        st = i == EXPLAIN_OWN && !ecg_tensors_find(file, part[i].name) ? itself(part[i].at, part[i].dim[0], err)
+                                                                       : take((void **)part[i].at, file, part[i].name, ECG_F64, 2, part[i].dim, err);
     if (!st)
         st = take((void **)&e->data, file, "explain.data", ECG_F32, 3, pairs, err);
     const char *wrong = st ? NULL : ecg_explainer_check(e);

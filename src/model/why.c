@@ -7,7 +7,7 @@
 #include "model/parts.h"
 
 enum { MOST_CITED = 5 };
-static const double quality_bar = 0.65, z95 = 1.959963984540054; /* lower end of the AUROC's interval on calibration records */
+static const double quality_bar = 0.65, z95 = 1.959963984540054; /* lower end of the AUROC's interval on the test folds, else on calibration records */
 
 typedef struct {
     ecg_answer *a;
@@ -18,7 +18,7 @@ typedef struct {
     int crops;
     double *lab;             /* (P) mean logits by row */
     const ecg_score **score; /* (P) by row */
-    double *bar;             /* (P + patterns) */
+    double *bar, *own;       /* (P + patterns) */
     int *order;              /* (P) */
     double patterns[ECG_PATTERNS];
     float *moved;            /* (crops, width) */
@@ -43,7 +43,7 @@ static bool quality(const work *w, int p)
 {
     const ecg_score *s = w->score[p];
     const ecg_uncertainty *u = &w->m->uncertain[w->labs - w->m->head];
-    if (!u->K || !(u->label[p].auroc_lo > quality_bar) || !(s->probability > ecg_base_rate(s)))
+    if (!u->K || !((u->tested ? u->tested[p].lo : u->label[p].auroc_lo) > quality_bar) || !(s->probability > ecg_base_rate(s)))
         return false;
     const double known = (double)(s->positives + s->negatives);
     return known > 0 && !(s->truth <= (isnan(s->local_prevalence) ? (double)s->positives / known : s->local_prevalence));
@@ -68,7 +68,7 @@ static ecg_cited cite(const work *w, int k, int p, const char *same)
     const ecg_score *s = w->score[p];
     const ecg_association *d = &w->e->data[(size_t)k * (size_t)w->e->P + (size_t)p];
     const size_t F = (size_t)w->e->P + ECG_PATTERNS;
-    const double spread = z95 * w->e->error[(size_t)k * F + (size_t)p] * fabs(w->lab[p] - w->e->feature_mean[p]);
+    const double spread = z95 * w->e->error[(size_t)k * F + (size_t)p] * fabs(w->own[p]);
     return (ecg_cited){.code = s->code, .title = s->title, .probability = s->probability, .prevalence = s->prevalence, .auroc = s->auroc, .bar = w->bar[p],
                        .lo = w->bar[p] - spread, .hi = w->bar[p] + spread, .before = NAN, .free = NAN, .isolated = NAN, .patients = (double)d->patients,
                        .lift = (double)d->lift, .odds = (double)d->odds, .odds_lo = (double)d->lo, .odds_hi = (double)d->hi, .q = (double)d->q,
@@ -120,7 +120,7 @@ static ecg_status explain_one(ecg_why *y, work *w, const ecg_score *d, ecg_err *
 {
     const int k = d->row;
     int row[2 * MOST_CITED];
-    const ecg_parts parts = ecg_explainer_parts(w->bar, w->e, k, d->crop_mean_logit, w->lab, w->patterns);
+    const ecg_parts parts = ecg_explainer_parts(w->bar, w->e, k, d->crop_mean_logit, w->own);
     *y = (ecg_why){.logit = d->crop_mean_logit, .baseline = w->e->score_mean[k], .above = parts.above, .labs = parts.labs, .age_sex = parts.patterns,
                    .other = parts.rest, .completeness = w->e->completeness[k], .random = w->e->random[k],
                    .grade = ecg_explainer_grade(w->e->completeness[k], w->e->random[k])};
@@ -141,16 +141,18 @@ static ecg_status begin(work *w, ecg_err *err)
     w->lab = ecg_answer_take(w->a, P, sizeof *w->lab);
     w->score = ecg_answer_take(w->a, P, sizeof *w->score);
     w->bar = ecg_answer_take(w->a, P + ECG_PATTERNS, sizeof *w->bar);
+    w->own = ecg_answer_take(w->a, P + ECG_PATTERNS, sizeof *w->own);
     w->order = ecg_answer_take(w->a, P, sizeof *w->order);
     w->moved = ecg_answer_take(w->a, (size_t)w->crops * H, sizeof *w->moved);
     w->move = ecg_answer_take(w->a, H, sizeof *w->move);
-    if (!w->lab || !w->score || !w->bar || !w->order || !w->moved || !w->move)
+    if (!w->lab || !w->score || !w->bar || !w->own || !w->order || !w->moved || !w->move)
         return ecg_fail(err, ECG_ENOMEM, "no memory for reasons");
     for (int i = 0; i < w->a->labs; i++) {
         w->score[w->a->lab[i].row] = &w->a->lab[i];
         w->lab[w->a->lab[i].row] = w->a->lab[i].crop_mean_logit;
     }
     ecg_explainer_patterns(w->patterns, w->e, w->mean);
+    ecg_explainer_own(w->own, w->e, w->lab, w->patterns);
     return ECG_OK;
 }
 

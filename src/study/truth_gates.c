@@ -307,7 +307,7 @@ double ecg_truth_ranks(const double *x, const double *y, int n)
     return sx > 0 && sy > 0 ? xy / sqrt(sx * sy) : NAN;
 }
 
-typedef struct { double *logit, *lab, *bar, *one; } crop_room; /* (K), (P), (F), (F) */
+typedef struct { double *logit, *lab, *bar, *one, *own; } crop_room; /* (K), (P), (F), (F), (F) */
 
 /* Bars of the record's most probable diagnosis, and of each crop by itself: mean correlation into *sum. */
 static ecg_status stable_record(double *sum, int *n, const ecg_truth_work *w, const float *h, int crops, float *mean, crop_room *c, ecg_err *err)
@@ -324,14 +324,16 @@ static ecg_status stable_record(double *sum, int *n, const ecg_truth_work *w, co
         best = c->logit[k] > c->logit[best] ? k : best;
     ecg_mean_crops(mean, h, crops, e->H);
     ecg_explainer_patterns(pattern, e, mean);
-    ecg_explainer_parts(c->bar, e, best, c->logit[best], c->lab, pattern);
+    ecg_explainer_own(c->own, e, c->lab, pattern);
+    ecg_explainer_parts(c->bar, e, best, c->logit[best], c->own);
     for (int i = 0; i < crops && !st; i++) {
         const float *crop = h + (size_t)i * (size_t)e->H;
         st = ecg_head_means(c->lab, NULL, &w->m, &w->m.head[w->labs], crop, 1, err);
         if (st)
             break;
         ecg_explainer_patterns(pattern, e, crop);
-        ecg_explainer_parts(c->one, e, best, 0, c->lab, pattern);
+        ecg_explainer_own(c->own, e, c->lab, pattern);
+        ecg_explainer_parts(c->one, e, best, 0, c->own);
         const double r = ecg_truth_ranks(c->bar, c->one, e->P);
         if (!isnan(r)) {
             *sum += r;
@@ -348,12 +350,13 @@ static ecg_status stability(ecg_truth *out, const ecg_truth_work *w, ecg_err *er
     const int64_t asked = rows->n < MOST_CROPPED ? rows->n : MOST_CROPPED;
     const int most = w->cohort.contract.samples / w->loader.crop;
     const size_t F = (size_t)e->P + ECG_PATTERNS, H = (size_t)e->H, room = (size_t)(most > 0 ? most : 1);
-    crop_room c = {malloc((size_t)e->K * sizeof(double)), malloc((size_t)e->P * sizeof(double)), malloc(F * sizeof(double)), malloc(F * sizeof(double))};
+    crop_room c = {malloc((size_t)e->K * sizeof(double)), malloc((size_t)e->P * sizeof(double)), malloc(F * sizeof(double)), malloc(F * sizeof(double)),
+                   malloc(F * sizeof(double))};
     float *x = malloc(room * (size_t)w->loader.crop * (size_t)w->cohort.contract.leads * sizeof *x), *h = malloc((room + 1) * H * sizeof *h);
     uint32_t *row = malloc(room * sizeof *row);
     int *start = malloc(room * sizeof *start), n = 0;
     double sum = 0;
-    ecg_status st = c.logit && c.lab && c.bar && c.one && x && h && row && start ? ECG_OK : ecg_fail(err, ECG_ENOMEM, "out of memory");
+    ecg_status st = c.logit && c.lab && c.bar && c.one && c.own && x && h && row && start ? ECG_OK : ecg_fail(err, ECG_ENOMEM, "out of memory");
     for (int64_t i = 0; i < asked && !st; i++) {
         const uint32_t at = rows->row[i * rows->n / asked];
         const int crops = ecg_loader_crops(&w->loader, at);
@@ -373,6 +376,7 @@ static ecg_status stability(ecg_truth *out, const ecg_truth_work *w, ecg_err *er
     free(c.lab);
     free(c.bar);
     free(c.one);
+    free(c.own);
     free(x);
     free(h);
     free(row);

@@ -142,13 +142,14 @@ static int code_of(const ecg_label_table *t, const char *code)
 
 typedef struct { const ecg_model *m; const ecg_readings *r; int diagnoses, labs; } seen;
 
-/* The bars of record i for diagnosis k, without age and sex. bar (F) */
-static void bars_of(double *bar, const seen *s, int64_t i, int k)
+/* The bars of record i for diagnosis k. bar, own (F) */
+static void bars_of(double *bar, double *own, const seen *s, int64_t i, int k)
 {
     const ecg_explainer *e = &s->m->explainer;
     double pattern[ECG_PATTERNS];
     ecg_explainer_patterns(pattern, e, s->r->h + i * e->H);
-    ecg_explainer_parts(bar, e, k, 0, s->r->logit[s->labs] + i * e->P, pattern);
+    ecg_explainer_own(own, e, s->r->logit[s->labs] + i * e->P, pattern);
+    ecg_explainer_parts(bar, e, k, 0, own);
 }
 
 /* Mean rank correlation of the bars of this model's most probable diagnosis; share of its three longest that are among the other's three longest. */
@@ -157,7 +158,7 @@ static int compare(double *correlation, double *shared, const seen *a, const see
     const ecg_label_table *ad, *al, *bd, *bl;
     const int P = a->m->explainer.P, K = a->m->explainer.K;
     const size_t room = (size_t)P + (size_t)b->m->explainer.P + 2 * ECG_PATTERNS;
-    double *bar = malloc(room * 3 * sizeof *bar), *other = bar ? bar + room : NULL, *same = bar ? bar + 2 * room : NULL, sum = 0, common = 0;
+    double *bar = malloc(room * 4 * sizeof *bar), *other = bar ? bar + room : NULL, *same = bar ? bar + 2 * room : NULL, *own = bar ? bar + 3 * room : NULL, sum = 0, common = 0;
     int told = 0;
     if (!bar)
         return -1;
@@ -172,8 +173,8 @@ static int compare(double *correlation, double *shared, const seen *a, const see
         const int there = code_of(bd, ad->label[best].code);
         if (there < 0)
             continue;
-        bars_of(bar, a, i, best);
-        bars_of(other, b, i, there);
+        bars_of(bar, own, a, i, best);
+        bars_of(other, own, b, i, there);
         int n = 0;
         for (int p = 0; p < P; p++) {
             const int q = code_of(bl, al->label[p].code);
