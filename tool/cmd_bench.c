@@ -32,6 +32,7 @@ static const option options[] = {
     {"blocks", 0, OPT_INT, &blocks, "N", "encoder.blocks (4)"},
     {"set", 0, OPT_LIST, &set, "KEY=VALUE", "any other setting, as in projector.out=512; may be repeated"},
     {"seconds", 0, OPT_NUMBER, &seconds, "X", "how long training is measured, each kind (10)"},
+    PRECISION_OPTION,
     {"json", 0, OPT_FLAG, &as_json, NULL, "a flat list on standard output"},
     {0},
 };
@@ -70,6 +71,8 @@ static int config_of(ecg_config *c)
     for (int i = 0; i < set.n; i++)
         if (ecg_config_assign(c, set.at[i], &err))
             return tool_usage(&cmd_bench, "--set: %s", err.msg);
+    if (common.precision && ecg_config_set(c, "train.precision", common.precision, &err))
+        return tool_usage(&cmd_bench, "--precision: %s", err.msg);
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
         char text[64];
         snprintf(text, sizeof text, "%s=%" PRId64, flags[i].key, flags[i].value);

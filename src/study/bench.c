@@ -30,10 +30,14 @@ double ecg_bench_percent(const ecg_bench_row *r)
     return r->bound > 0 && r->value > 0 ? 100 * (small ? r->bound / r->value : r->value / r->bound) : 0;
 }
 
+static bool is_bf16(const ecg_bench_run *b) { return b->o->exec->k->precision == ECG_IN_BF16; }
+
+double ecg_bench_bound(const ecg_bench_run *b) { return is_bf16(b) && b->bf16 > b->fma ? b->bf16 : b->fma; }
+
 void ecg_bench_say(const ecg_bench_run *b, ecg_bench_row r)
 {
     if (!r.precision)
-        r.precision = "float32";
+        r.precision = is_bf16(b) ? "bf16" : "float32";
     b->o->row(b->o->ctx, &r);
 }
 
@@ -71,7 +75,6 @@ static ecg_status all_parts(ecg_bench_run *b, ecg_err *err)
         if (1u << at & hospital) /* one goes with the other */
             left &= ~hospital;
         st = part(b, at, err);
-        b->peak = b->fma;
         if (!st && (1u << at & training) && !(left & training))
             say_memory(b);
         if (!st && ecg_stopped(b->o->watch))

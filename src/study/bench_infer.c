@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/file.h"
+#include "net/infer.h"
 #include "study/bench_parts.h"
 #include "study/runlog.h"
 #include "study/work.h"
@@ -113,7 +114,7 @@ ecg_status ecg_bench_latency(ecg_bench_run *b, ecg_err *err)
     if (!st && !(st = ecg_model_open(&a.m, path, err))) {
         ecg_model_use(a.m, b->o->exec);
         if (!(st = make_record(&a.record, a.m, err)) && !(st = repeat(t, b, LEAST, ask, &a, err))) {
-            const double bound = 1e3 * CROPS * work_of_crop(a.m) / b->peak;
+            const double bound = 1e3 * CROPS * work_of_crop(a.m) / ecg_bench_bound(b);
             const double p50 = ecg_bench_quantile(t->wall, t->n, 0.5), p99 = ecg_bench_quantile(t->wall, t->n, 0.99), cpu = ecg_bench_quantile(t->cpu, t->n, 0.5);
             ecg_bench_say(b, (ecg_bench_row){.name = "latency", .batch = 1, .value = 1e3 * p50, .cpu = 1e3 * cpu, .bound = bound, .unit = "ms",
                                              .what = "recording to answer, 4 crops, median"});
@@ -133,7 +134,8 @@ typedef struct {
     const ecg_exec *exec;
     int B;
     float *x, *h, *z;
-    ecg_encoder_work *encoder;
+    ecg_infer *encoder;
+    ecg_infer_work *work;
     ecg_mlp_work *head[2];
 } flow;
 
@@ -141,7 +143,7 @@ static ecg_status push(void *ctx, ecg_err *err)
 {
     flow *f = ctx;
     (void)err;
-    ecg_encoder_forward(f->h, NULL, f->m->encoder, &f->m->table, f->encoder, f->exec, f->x, f->B, NULL);
+    ecg_infer_run(f->h, f->encoder, f->work, f->exec, f->x, f->B);
     for (int i = 0; i < f->m->heads; i++) {
         const int64_t n = (int64_t)f->B * ecg_head_labels(f->m, &f->m->head[i], NULL);
         ecg_mlp_forward(f->z, f->m->head[i].net, &f->m->table, f->head[i], f->exec, f->h, f->B, false, NULL);
@@ -164,9 +166,11 @@ static ecg_status open_flow(flow *f, const ecg_bench_run *b, ecg_err *err)
     f->x = malloc(B * crop * sizeof *f->x);
     f->h = malloc(B * (size_t)f->m->shape.width * sizeof *f->h);
     f->z = malloc(B * (size_t)most * sizeof *f->z);
-    f->encoder = ecg_encoder_work_new(f->m->encoder, ecg_pool_threads(b->o->exec->pool), 0, false);
-    if (!ok || !f->x || !f->h || !f->z || !f->encoder)
+    f->encoder = ecg_infer_new(f->m->encoder);
+    f->work = ecg_infer_work_new(f->m->encoder, ecg_pool_threads(b->o->exec->pool));
+    if (!ok || !f->x || !f->h || !f->z || !f->encoder || !f->work)
         return ecg_fail(err, ECG_ENOMEM, "no memory for %d crops", f->B);
+    ecg_infer_set(f->encoder, &f->m->table, f->exec);
     uint32_t state = 4;
     for (size_t i = 0; i < B * crop; i++) {
         state = state * 1664525u + 1013904223u;
@@ -180,7 +184,8 @@ static void close_flow(flow *f)
     free(f->x);
     free(f->h);
     free(f->z);
-    ecg_encoder_work_free(f->encoder);
+    ecg_infer_work_free(f->work);
+    ecg_infer_free(f->encoder);
     for (int i = 0; i < 2; i++)
         ecg_mlp_work_free(f->head[i]);
     ecg_model_close(f->m);
@@ -195,7 +200,7 @@ ecg_status ecg_bench_throughput(ecg_bench_run *b, ecg_err *err)
     if (!st && !(st = ecg_model_open(&f.m, path, err))) {
         if (!(st = open_flow(&f, b, err)) && !(st = repeat(t, b, 4, push, &f, err)))
             ecg_bench_say(b, (ecg_bench_row){.name = "throughput", .batch = f.B, .value = f.B / ecg_bench_quantile(t->wall, t->n, 0.5),
-                                             .cpu = f.B / ecg_bench_quantile(t->cpu, t->n, 0.5), .bound = b->peak / work_of_crop(f.m), .unit = "crops/s",
+                                             .cpu = f.B / ecg_bench_quantile(t->cpu, t->n, 0.5), .bound = ecg_bench_bound(b) / work_of_crop(f.m), .unit = "crops/s",
                                              .what = "crops to probabilities"});
         close_flow(&f);
     }

@@ -12,10 +12,10 @@ typedef struct {
     char folder[256];         /* for files, removed in the end */
     double fma, copy;         /* peaks of all threads: operations and bytes a second */
     double bf16;              /* the same of products of bf16; 0: this processor has none */
-    double peak;              /* of the two the one that bounds the engine */
     double anonymous, least;  /* bytes: most while training, and what is known to be needed */
 } ecg_bench_run;
 
+double ecg_bench_bound(const ecg_bench_run *b);              /* operations a second: of the two the one that bounds the engine at its precision */
 void ecg_bench_say(const ecg_bench_run *b, ecg_bench_row r); /* precision NULL: that of the engine */
 
 /* Peaks. report: rows for them; else only what the bounds need. */

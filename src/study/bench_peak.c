@@ -12,7 +12,6 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 #include <immintrin.h>
-#include <sys/syscall.h>
 #endif
 
 enum { CHAINS = 16, BURSTS = 60, COPIES = 12 }; /* chains: twice what two units of latency 4 need */
@@ -109,29 +108,19 @@ __attribute__((target("amx-tile,amx-bf16"))) static double by_tiles(float *out, 
     return 4 * 2 * 16.0 * 16 * 32;
 }
 
-/* Leaf 7 of cpuid says what the processor has; the system must let a process use tiles. */
-static bool tiles_allowed(void)
-{
-    enum { REQUEST = 0x1023, TILES = 18 };
-    unsigned a, c, b, d = 0;
-    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d >> 22 & 1u) || !(d >> 24 & 1u))
-        return false;
-    return syscall(SYS_arch_prctl, REQUEST, TILES) == 0;
-}
-
 static bool has_dpbf16(void)
 {
     unsigned a = 0, c, b, d;
-    return __builtin_cpu_supports("avx512f") && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 5 & 1u);
+    return ecg_cpu_here().avx512 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 5 & 1u);
 }
 #endif
 
 static loop *float_loop(const ecg_kernels *k)
 {
 #if defined(__x86_64__)
-    if (strcmp(k->name, "ref") != 0 && strcmp(k->name, "avx2") != 0 && __builtin_cpu_supports("avx512f"))
+    if (strcmp(k->name, "ref") != 0 && strcmp(k->name, "avx2") != 0 && ecg_cpu_here().avx512)
         return by_avx512;
-    if (strcmp(k->name, "ref") != 0 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    if (strcmp(k->name, "ref") != 0 && ecg_cpu_here().avx2)
         return by_avx2;
 #endif
     (void)k;
@@ -203,9 +192,9 @@ static void do_product(void *ctx, int item, int worker)
     float *a = p->a + (size_t)item * p->floats, *c = p->c + (size_t)item * p->floats;
     const double began = ecg_clock();
     if (p->weights)
-        p->k->gemm(c, p->b + (size_t)item * p->floats, a, NULL, 2 * H, H, L, 2 * H, H, H, ECG_GEMM_TA | ECG_GEMM_ADD);
+        p->k->gemm(c, p->b + (size_t)item * p->floats, a, NULL, 2 * H, H, L, 2 * H, H, H, ECG_GEMM_WIDE | ECG_GEMM_TA | ECG_GEMM_ADD);
     else
-        p->k->gemm(c, a, p->packed, NULL, L, 2 * H, H, H, H, 2 * H, ECG_GEMM_PACKED);
+        p->k->gemm(c, a, p->packed, NULL, L, 2 * H, H, H, H, 2 * H, ECG_GEMM_WIDE | ECG_GEMM_PACKED);
     p->best[item] = fmin(p->best[item], ecg_clock() - began);
 }
 
@@ -222,7 +211,7 @@ static ecg_status gemm(double *forward, double *weights, ecg_bench_run *b, int i
     p.b = room + all;
     p.c = room + 2 * all;
     p.packed = room + 3 * all;
-    p.k->pack(p.packed, p.a, 2 * H, H, H, ECG_GEMM_TB);
+    p.k->pack(p.packed, p.a, 2 * H, H, H, ECG_GEMM_WIDE | ECG_GEMM_TB);
     const double work = 4.0 * L * H * H;
     ecg_pool *pool = items > 1 ? b->o->exec->pool : NULL;
     forget(best, items);
@@ -294,7 +283,7 @@ ecg_status ecg_bench_peak(ecg_bench_run *b, bool report, ecg_err *err)
     core = registers(float_loop(x->k), NULL, 1, out, best);
     b->fma = registers(float_loop(x->k), x->pool, threads, out, best);
 #if defined(__x86_64__)
-    tiles = tiles_allowed();
+    tiles = ecg_cpu_here().permission;
     if (tiles || has_dpbf16())
         b->bf16 = registers(tiles ? by_tiles : by_dpbf16, x->pool, threads, out, best);
 #endif
@@ -305,7 +294,7 @@ ecg_status ecg_bench_peak(ecg_bench_run *b, bool report, ecg_err *err)
     if (b->bf16 > 0)
         ecg_bench_say(b, (ecg_bench_row){.name = tiles ? "amx" : "dpbf16", .precision = "bf16", .value = b->bf16 / 1e9, .unit = rate,
                                          .what = tiles ? "products in AMX tiles, all threads" : "products in AVX-512 registers, all threads; no AMX here"});
-    if ((st = report_gemm(b, 1, core, best, err)) || (st = report_gemm(b, threads, b->fma, best, err)))
+    if ((st = report_gemm(b, 1, ecg_bench_bound(b) / threads, best, err)) || (st = report_gemm(b, threads, ecg_bench_bound(b), best, err)))
         goto done;
     ecg_bench_say(b, (ecg_bench_row){.name = "copy", .precision = f32, .value = b->copy / 1e9, .unit = "GB/s", .what = "memory to memory, all threads"});
 done:

@@ -13,7 +13,7 @@
 #include "study/runlog.h"
 #include "study/work.h"
 
-enum { MOST_STEPS = 32, LEAST_STEPS = 4, RECORDS = 2048 };
+enum { MOST_STEPS = 32, LEAST_STEPS = 2, RECORDS = 2048 };
 
 typedef struct {
     const ecg_watch *outer;
@@ -142,7 +142,7 @@ ecg_status ecg_bench_train(ecg_bench_run *b, bool finetune, ecg_err *err)
     }
     if (!st && c->steps) {
         ecg_bench_say(b, (ecg_bench_row){.name = finetune ? "finetune" : "pretrain", .batch = B, .value = (double)B / ecg_bench_median(c->wall, c->steps),
-                                         .cpu = (double)B / ecg_bench_median(c->cpu, c->steps), .bound = b->peak / work, .unit = "samples/s",
+                                         .cpu = (double)B / ecg_bench_median(c->cpu, c->steps), .bound = ecg_bench_bound(b) / work, .unit = "samples/s",
                                          .what = finetune ? "training, encoder and labels" : "training, encoder and table"});
         b->anonymous = fmax(b->anonymous, c->anonymous);
         b->least = fmax(b->least, bytes);

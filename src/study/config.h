@@ -14,7 +14,7 @@ typedef int ecg_cfg_word; /* index into the list of words of the row */
 #define ECG_CFG_TRAIN(X, s)                                                                                                        \
     X(s, seed, int, 0, 9007199254740991, 42, "", "key of every random draw: initial weights, order, crops, dropout")               \
     X(s, split_seed, int, 0, 9007199254740991, 42, "", "key of the cut of validation into halves; the same in all stages")         \
-    X(s, memory_mb, int, 0, 1048576, 2048, "", "activations up to this size are kept for the backward pass, else recomputed")      \
+    X(s, memory_mb, int, 0, 1048576, 2048, "", "activations up to this size are kept for the backward pass, the others recomputed")      \
     X(s, checkpoint_seconds, num, 0, 86400, 60, "", "a checkpoint inside an epoch after this time; 0: only after each epoch")      \
     X(s, checkpoint_steps, int, 0, 1000000000, 0, "", "a checkpoint every that many steps; 0: none")                               \
     X(s, labelled, num, 0, 1000000000, 0, "", "diagnosis labels of that many training records only, below 1 of that share; 0: all") \

@@ -13,6 +13,7 @@
 #include "study/finetune_parts.h"
 #include "study/precision.h"
 #include "study/pull.h"
+#include "study/room.h"
 #include "study/score.h"
 
 /* ---- one batch ---------------------------------------------------------------------------------------------------------- */
@@ -262,9 +263,10 @@ static ecg_status buffers(stage2 *s, ecg_err *err)
     const ecg_model *m = &s->model;
     const size_t B = (size_t)s->batch, H = (size_t)m->shape.width, K = (size_t)s->K, n = (size_t)s->chosen_by.n + 1;
     const int threads = s->study->exec->pool ? ecg_pool_threads(s->study->exec->pool) : 1;
-    const double room = (double)s->study->config->train.memory_mb * 1048576;
-    const bool fits = !s->shared && (double)ecg_encoder_work_bytes(m->encoder, threads, s->batch, true) <= room;
-    const ecg_status st = ecg_fuse_open(&s->fuse, m, &s->loader, s->batch, true, err);
+    int keep = 0;
+    ecg_status st = ecg_fuse_open(&s->fuse, m, &s->loader, s->batch, true, err);
+    if (!st && !s->shared)
+        st = ecg_room_keep(&keep, m, ECG_NEED_FINETUNE, s->batch, threads, s->study->config->train.memory_mb, s->study->watch, err);
     if (st)
         return st;
     s->x = malloc(B * (size_t)s->loader.crop * (size_t)m->contract.leads * sizeof(float));
@@ -275,7 +277,7 @@ static ecg_status buffers(stage2 *s, ecg_err *err)
     s->dlogit = malloc(B * K * sizeof(float));
     s->y = malloc(B * K * sizeof(float));
     s->start = malloc(B * sizeof(int));
-    s->work = ecg_encoder_work_new(m->encoder, threads, fits ? s->batch : 0, !s->shared);
+    s->work = ecg_encoder_work_new(m->encoder, threads, keep, !s->shared);
     s->head_work = ecg_mlp_work_new(s->head->net, s->batch, true);
     s->prob = malloc(n * K * sizeof(float));
     s->truth = malloc(n * K);

@@ -18,6 +18,7 @@
 #include "study/align.h"
 #include "study/balance.h"
 #include "study/precision.h"
+#include "study/room.h"
 #include "study/score.h"
 
 enum { UNCERTAINTY, PROJECTION, PLAIN }; /* of joint.weighting */
@@ -372,12 +373,14 @@ static ecg_status buffers(joint *s, ecg_err *err)
     const ecg_rows *chosen_by = &s->loader.half[ECG_HALF_A];
     const size_t B = (size_t)s->batch, H = (size_t)m->shape.width;
     const int threads = s->study->exec->pool ? ecg_pool_threads(s->study->exec->pool) : 1;
-    const double room = (double)s->study->config->train.memory_mb * 1048576;
-    const bool fits = (double)ecg_encoder_work_bytes(m->encoder, threads, s->batch, true) <= room;
+    int keep;
+    const ecg_status st = ecg_room_keep(&keep, m, ECG_NEED_PRETRAIN, s->batch, threads, s->study->config->train.memory_mb, s->study->watch, err);
+    if (st)
+        return st;
     s->x = malloc(B * (size_t)s->loader.crop * (size_t)m->contract.leads * sizeof *s->x);
     s->h = malloc(B * H * sizeof *s->h);
     s->start = malloc(B * sizeof *s->start);
-    s->work = ecg_encoder_work_new(m->encoder, threads, fits ? s->batch : 0, true);
+    s->work = ecg_encoder_work_new(m->encoder, threads, keep, true);
     bool ok = s->x && s->h && s->start && s->work;
     for (int i = 0; i < TASKS; i++) {
         ok = ok && (s->dh[i] = malloc(B * H * sizeof *s->dh[i]));
@@ -394,9 +397,6 @@ static ecg_status buffers(joint *s, ecg_err *err)
     for (int i = 0; i < HEADS; i++)
         for (int k = 0; s->head[i].head && k < s->head[i].K; k++)
             s->head[i].auroc[k] = NAN;
-    if (!fits)
-        ecg_say(s->study->watch, "the activations of %d crops exceed train.memory_mb %" PRId64 ": they are recomputed in the backward pass", s->batch,
-                s->study->config->train.memory_mb);
     return ecg_align_open(&s->align, m, &s->loader, s->study->config, s->batch, err);
 }
 

@@ -15,6 +15,7 @@
 
 #include "study/align.h"
 #include "study/precision.h"
+#include "study/room.h"
 
 typedef struct {
     const ecg_study *study;
@@ -129,21 +130,20 @@ static ecg_status buffers(stage1 *s, ecg_err *err)
     const ecg_model *m = &s->model;
     const size_t B = (size_t)s->batch, H = (size_t)m->shape.width;
     const int threads = s->study->exec->pool ? ecg_pool_threads(s->study->exec->pool) : 1;
-    const double room = (double)s->study->config->train.memory_mb * 1048576;
-    const bool fits = (double)ecg_encoder_work_bytes(m->encoder, threads, s->batch, true) <= room;
+    int keep;
+    const ecg_status st = ecg_room_keep(&keep, m, ECG_NEED_PRETRAIN, s->batch, threads, s->study->config->train.memory_mb, s->study->watch, err);
+    if (st)
+        return st;
     s->x = malloc(B * (size_t)s->loader.crop * (size_t)m->contract.leads * sizeof *s->x);
     s->h = malloc(B * H * sizeof *s->h);
     s->dh = malloc(B * H * sizeof *s->dh);
     s->start = malloc(B * sizeof *s->start);
-    s->work = ecg_encoder_work_new(m->encoder, threads, fits ? s->batch : 0, true);
+    s->work = ecg_encoder_work_new(m->encoder, threads, keep, true);
     s->eval_work = ecg_encoder_work_new(m->encoder, threads, 0, false);
     s->selection = malloc(((size_t)s->loader.half[ECG_HALF_A].n + 1) * sizeof *s->selection);
     if (!s->x || !s->h || !s->dh || !s->start || !s->work || !s->eval_work || !s->selection)
         return ecg_fail(err, ECG_ENOMEM, "no memory for batches of %d", s->batch);
     ecg_rows_order(s->selection, &s->loader.half[ECG_HALF_A], s->loop.seed, ECG_EPOCH_FIXED);
-    if (!fits)
-        ecg_say(s->study->watch, "the activations of %d crops exceed train.memory_mb %" PRId64 ": they are recomputed in the backward pass", s->batch,
-                s->study->config->train.memory_mb);
     return ecg_align_open(&s->align, m, &s->loader, s->study->config, s->batch, err);
 }
 

@@ -73,3 +73,20 @@ ecg_status ecg_room_for(double bytes, const char *what, ecg_err *err)
         return ECG_OK;
     return ecg_fail(err, ECG_ENOMEM, "%s needs %.3g GiB of memory, %.3g GiB are free", what, bytes / gib, room / gib);
 }
+
+ecg_status ecg_room_keep(int *keep, const ecg_model *m, ecg_need what, int batch, int workers, int64_t memory_mb, const ecg_watch *watch, ecg_err *err)
+{
+    const double none = (double)ecg_encoder_work_bytes(m->encoder, workers, 0, true), each = (double)ecg_encoder_work_bytes(m->encoder, workers, 1, true) - none;
+    const double bytes = ecg_batch_bytes(m, what, batch, workers, 0);
+    char name[48];
+    snprintf(name, sizeof name, "a batch of %d", batch);
+    const ecg_status st = ecg_room_for(bytes, name, err);
+    if (st)
+        return st;
+    const double room = fmin((double)memory_mb * 1048576 - none, ecg_memory_free() - bytes), crops = floor(fmax(room, 0) / each);
+    *keep = crops < batch ? (int)crops : batch;
+    if (*keep < batch)
+        ecg_say(watch, "the activations of %d of %d crops fit into memory (train.memory_mb %lld): the others are computed again in the backward pass", *keep,
+                batch, (long long)memory_mb);
+    return ECG_OK;
+}
