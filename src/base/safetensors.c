@@ -328,13 +328,19 @@ ecg_status ecg_tensors_need(const ecg_tensors *t, const ecg_tensor **out, const 
 
 ecg_status ecg_tensors_check_format(const ecg_tensors *t, const char *format, ecg_err *err)
 {
+    return ecg_tensors_check_version(t, format, 1, err);
+}
+
+ecg_status ecg_tensors_check_version(const ecg_tensors *t, const char *format, int latest_major, ecg_err *err)
+{
     const char *is = ecg_tensors_meta(t, "format"), *version = ecg_tensors_meta(t, "format_version");
     if (!is || strcmp(is, format))
         return ecg_fail(err, ECG_EFORMAT, "a file of format \"%.40s\", not %s", is ? is : "", format);
     if (!version)
         return ecg_fail(err, ECG_EDATA, "%s without format_version", format);
     const size_t major = strspn(version, "0123456789");
-    if (major != 1 || version[0] != '1' || (version[1] && version[1] != '.'))
-        return ecg_fail(err, ECG_EUNSUPPORTED, "%s version %.20s, this program reads version 1", format, version);
+    if (major != 1 || version[0] < '1' || version[0] > '0' + latest_major || (version[1] && version[1] != '.'))
+        return ecg_fail(err, ECG_EUNSUPPORTED, "%s version %.20s, this program reads version %s%d", format, version, latest_major > 1 ? "1 to " : "",
+                        latest_major);
     return ECG_OK;
 }

@@ -36,6 +36,7 @@ const char *ecg_tensors_meta(const ecg_tensors *t, const char *key);       /* NU
 ecg_status ecg_tensors_need(const ecg_tensors *t, const ecg_tensor **out, const char *name, ecg_dtype dtype, int rank, const int64_t *dim, ecg_err *err);
 /* format must equal "ecgraft.cohort" etc., major of format_version must be 1. ECG_EFORMAT / ECG_EUNSUPPORTED naming both versions. */
 ecg_status ecg_tensors_check_format(const ecg_tensors *t, const char *format, ecg_err *err);
+ecg_status ecg_tensors_check_version(const ecg_tensors *t, const char *format, int latest_major, ecg_err *err); /* majors 1 .. latest_major (one digit) */
 
 /* Tensors whose names begin so only align the next one (the container allows no gaps); readers do not show them. */
 #define ECG_TENSOR_PADDING "_pad."

@@ -11,6 +11,7 @@
 
 #include "model/extras.h"
 #include "model/session.h"
+#include "model/weights.h"
 
 #define FORMAT "ecgraft.model"
 #define BALANCE "balance.log_variance"
@@ -36,6 +37,7 @@ void ecg_model_clear(ecg_model *m)
     ecg_tabular_free(m->tabular);
     ecg_encoder_free(m->encoder);
     ecg_params_clear(&m->table);
+    ecg_tensors_close(m->file);
     ecg_extras_clear(m);
     ecg_contract_clear(&m->contract);
     free(m->median);
@@ -430,13 +432,13 @@ static ecg_status take_architecture(ecg_model *m, const char *text, bool with_ta
 
 /* ---- saving ------------------------------------------------------------------------------------------------------------------- */
 
-static ecg_status save_meta(const ecg_model *m, ecg_tensorsw *w, ecg_err *err)
+static ecg_status save_meta(const ecg_model *m, ecg_tensorsw *w, ecg_weights weights, ecg_err *err)
 {
     char *contract = NULL, *architecture = architecture_json(m);
     ecg_status st = architecture ? ecg_contract_to_json(&contract, &m->contract, err) : ecg_fail(err, ECG_ENOMEM, "no memory for the architecture");
     const char *const meta[][2] = {
         {"format", FORMAT},
-        {"format_version", ecg_extras_any(m) ? "1.1" : "1.0"},
+        {"format_version", weights ? "2.0" : ecg_extras_any(m) ? "1.1" : "1.0"},
         {"intended_use", INTENDED_USE},
         {"licence", m->synthetic ? "MIT" : "the terms of the data named in training"},
         {"synthetic", m->synthetic ? "true" : "false"},
@@ -453,7 +455,7 @@ static ecg_status save_meta(const ecg_model *m, ecg_tensorsw *w, ecg_err *err)
     return st;
 }
 
-static ecg_status save_tensors(const ecg_model *m, ecg_tensorsw *w, ecg_err *err)
+static ecg_status save_tensors(const ecg_model *m, ecg_tensorsw *w, ecg_weights weights, ecg_err *err)
 {
     char name[80];
     ecg_status st = ECG_OK;
@@ -473,18 +475,23 @@ static ecg_status save_tensors(const ecg_model *m, ecg_tensorsw *w, ecg_err *err
     ecg_params kept = m->table; /* what only training needs was declared last */
     while (kept.n > 0 && (strncmp(kept.row[kept.n - 1].name, "map.", 4) == 0 || strcmp(kept.row[kept.n - 1].name, BALANCE) == 0))
         kept.n--;
-    return st ? st : ecg_params_save(&kept, w, "", m->table.value, err);
+    return st ? st : ecg_weights_save(&kept, w, weights, err);
 }
 
 ecg_status ecg_model_save(const ecg_model *m, const char *path, ecg_err *err)
+{
+    return ecg_model_save_as(m, path, ECG_WEIGHTS_FLOAT32, err);
+}
+
+ecg_status ecg_model_save_as(const ecg_model *m, const char *path, ecg_weights weights, ecg_err *err)
 {
     ecg_tensorsw *w;
     ecg_status st = ecg_tensorsw_create(&w, path, 4096 + 256 * (size_t)m->table.n, err);
     if (st)
         return ecg_fail_in(err, st, path);
-    st = save_meta(m, w, err);
+    st = save_meta(m, w, weights, err);
     if (!st)
-        st = save_tensors(m, w, err);
+        st = save_tensors(m, w, weights, err);
     if (st) {
         ecg_tensorsw_abort(w);
         return ecg_fail_in(err, st, path);
@@ -504,7 +511,7 @@ static const char *need_meta(const ecg_tensors *file, const char *key, ecg_err *
 
 static ecg_status take_description(ecg_model *m, const ecg_tensors *file, bool with_tabular, ecg_err *err)
 {
-    ecg_status st = ecg_tensors_check_format(file, FORMAT, err);
+    ecg_status st = ecg_tensors_check_version(file, FORMAT, 2, err);
     if (st)
         return st;
     const char *contract = need_meta(file, "contract", err), *architecture = contract ? need_meta(file, "architecture", err) : NULL;
@@ -542,15 +549,9 @@ static ecg_status check_shapes(const ecg_model *m, const ecg_tensors *file, ecg_
                             t->dim[0]);
     }
     for (int r = 0; r < m->table.n; r++) {
-        const ecg_param *p = &m->table.row[r];
-        const ecg_tensor *t;
-        const ecg_status st = ecg_tensors_need(file, &t, p->name, ECG_F32, p->rank, p->dim, err);
+        const ecg_status st = ecg_weights_check(&m->table.row[r], file, err);
         if (st)
             return st;
-        const float *x = t->data;
-        for (int64_t i = 0; i < t->count; i++)
-            if (!isfinite(x[i]))
-                return ecg_fail(err, ECG_EDATA, "%s holds %g at index %" PRId64, p->name, (double)x[i], i);
     }
     return ECG_OK;
 }
@@ -572,7 +573,9 @@ static ecg_status take_figures(double *out, const ecg_tensors *file, const char 
 
 static ecg_status take_tensors(ecg_model *m, const ecg_tensors *file, ecg_err *err)
 {
-    ecg_status st = ecg_params_load(&m->table, file, "", "", m->table.value, err);
+    ecg_status st = ECG_OK;
+    for (int r = 0; r < m->table.n && !m->file; r++)
+        ecg_weights_take(ecg_value(&m->table, r), &m->table.row[r], file);
     for (int i = 0; i < m->heads && !st; i++) {
         const ecg_head *h = &m->head[i];
         const int K = ecg_head_labels(m, h, NULL);
@@ -611,8 +614,31 @@ static ecg_status take_medians(ecg_model *m, const ecg_tensors *file, ecg_err *e
     return check_medians(m, err);
 }
 
-static ecg_status load(ecg_model *m, const ecg_tensors *file, bool training, bool with_tabular, const ecg_exec *exec, ecg_err *err)
+/* The parameters stay where they are mapped, if they are floats there. *file then belongs to the model. */
+static ecg_status borrow(ecg_model *m, ecg_tensors **file, ecg_err *err)
 {
+    const float **value = malloc((size_t)m->table.n * sizeof *value);
+    if (!value)
+        return ecg_fail(err, ECG_ENOMEM, "no memory for %d parameters", m->table.n);
+    bool floats = true;
+    for (int r = 0; r < m->table.n && floats; r++) {
+        const ecg_tensor *t = ecg_tensors_find(*file, m->table.row[r].name);
+        floats = t->dtype == ECG_F32;
+        value[r] = t->data;
+    }
+    if (floats) {
+        ecg_params_borrow(&m->table, value);
+        m->file = *file;
+        *file = NULL;
+    }
+    free(value);
+    return floats ? ECG_OK : ecg_params_alloc(&m->table, false, err);
+}
+
+/* keep: the parameters may stay in the file, which is then the model's. */
+static ecg_status load(ecg_model *m, ecg_tensors **opened, bool training, bool with_tabular, bool keep, const ecg_exec *exec, ecg_err *err)
+{
+    const ecg_tensors *file = *opened;
     ecg_status st = take_description(m, file, with_tabular, err);
     if (st)
         return st;
@@ -627,7 +653,7 @@ static ecg_status load(ecg_model *m, const ecg_tensors *file, bool training, boo
     if (!st)
         st = check_shapes(m, file, err);
     if (!st)
-        st = ecg_params_alloc(&m->table, training, err);
+        st = keep ? borrow(m, opened, err) : ecg_params_alloc(&m->table, training, err);
     if (!st)
         st = take_tensors(m, file, err);
     if (!st)
@@ -639,14 +665,14 @@ static ecg_status load(ecg_model *m, const ecg_tensors *file, bool training, boo
     return st;
 }
 
-static ecg_status load_path(ecg_model *m, const char *path, bool training, bool with_tabular, const ecg_exec *exec, ecg_err *err)
+static ecg_status load_path(ecg_model *m, const char *path, bool training, bool with_tabular, bool keep, const ecg_exec *exec, ecg_err *err)
 {
     ecg_tensors *file;
     ecg_err here = {0};
     *m = (ecg_model){0};
     ecg_status st = ecg_tensors_open(&file, path, &here);
     if (!st) {
-        st = load(m, file, training, with_tabular, exec, &here);
+        st = load(m, &file, training, with_tabular, keep, exec, &here);
         ecg_tensors_close(file);
     }
     if (st) {
@@ -662,12 +688,12 @@ static ecg_status load_path(ecg_model *m, const char *path, bool training, bool 
 
 ecg_status ecg_model_load(ecg_model *m, const char *path, bool training, bool with_tabular, ecg_err *err)
 {
-    return load_path(m, path, training, with_tabular, &(ecg_exec){ecg_kernels_pick(NULL), NULL}, err);
+    return load_path(m, path, training, with_tabular, false, &(ecg_exec){ecg_kernels_pick(NULL), NULL}, err);
 }
 
 ecg_status ecg_model_load_with(ecg_model *m, const char *path, const ecg_exec *exec, ecg_err *err)
 {
-    return load_path(m, path, false, false, exec, err);
+    return load_path(m, path, false, false, true, exec, err);
 }
 
 ecg_status ecg_model_path(char *out, size_t size, const char *path, ecg_err *err)

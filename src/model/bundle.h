@@ -52,6 +52,7 @@ struct ecg_model {
     ecg_explainer explainer;  /* K 0: none; only with both heads on one embedding */
     char calibration[512];    /* {"records", "patients", "cohort", "half"}: what uncertain and outlier were fitted on; "" none */
     ecg_exec exec;            /* of ecg_predict: the best kernels and no pool unless ecg_model_use says otherwise */
+    ecg_tensors *file;        /* mapped, where parameters stay in it (ecg_model_load_with); NULL: they were copied */
     struct ecg_infer *infer;  /* what of the encoder depends on parameters alone; NULL while training */
     struct ecg_shelf *shelf;  /* sessions (model/session.h) */
     struct ecg_crew *crew;    /* the pool's threads, for one call at a time; NULL without a pool */
@@ -65,6 +66,9 @@ void ecg_model_clear(ecg_model *m);
 
 /* prevalence, auroc and median are written as they stand. The file appears complete or not at all. */
 ecg_status ecg_model_save(const ecg_model *m, const char *path, ecg_err *err);
+/* The same with the matrices in fewer bits (model/weights.h): format_version 2. */
+typedef enum { ECG_WEIGHTS_FLOAT32, ECG_WEIGHTS_BF16, ECG_WEIGHTS_INT8 } ecg_weights;
+ecg_status ecg_model_save_as(const ecg_model *m, const char *path, ecg_weights weights, ecg_err *err);
 /* Reads what ecg_model_save wrote (path is the file); the encoder is prepared and refreshed, ready to run. training: grad and moments
  * allocated. with_tabular: also the tab. and proj_ parts where the file has them; without, has_tabular is false afterwards. ECG_EDATA: the
  * file is broken or contradicts itself, with the cause. On failure *m is cleared. A head that reads the table brings tab. along in any case. */

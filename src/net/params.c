@@ -59,10 +59,22 @@ ecg_status ecg_params_alloc(ecg_params *t, bool training, ecg_err *err)
     return ECG_OK;
 }
 
+void ecg_params_borrow(ecg_params *t, const float *const *value)
+{
+    uintptr_t first = UINTPTR_MAX;
+    for (int i = 0; i < t->n; i++)
+        first = (uintptr_t)value[i] < first ? (uintptr_t)value[i] : first;
+    for (int i = 0; i < t->n; i++)
+        t->row[i].at = ((uintptr_t)value[i] - first) / sizeof(float);
+    t->value = (float *)first;
+    t->borrowed = true;
+}
+
 void ecg_params_clear(ecg_params *t)
 {
     free(t->row);
-    free(t->value);
+    if (!t->borrowed)
+        free(t->value);
     free(t->grad);
     free(t->m);
     free(t->v);

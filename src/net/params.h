@@ -29,12 +29,15 @@ typedef struct {
     ecg_param *row;
     size_t floats;    /* of all rows, padded so that each row starts at a multiple of 16 floats */
     float *value, *grad, *m, *v; /* (floats) after ecg_params_alloc; grad, m, v NULL for inference */
+    bool borrowed;      /* value lies where ecg_params_borrow found it, and is not written */
 } ecg_params; /* = {0} to begin */
 
 /* Declares a row of group 0; returns its index, -1 when out of memory (or the name does not fit). Name = prefix + name. */
 int ecg_params_declare(ecg_params *t, const char *prefix, const char *name, int rank, const int64_t *dim, unsigned flags, ecg_init init, float scale);
 ecg_status ecg_params_alloc(ecg_params *t, bool training, ecg_err *err);
 void ecg_params_clear(ecg_params *t);
+/* Instead of ecg_params_alloc: row i lies at value[i] (n pointers to floats in one piece of memory, which must outlive the table). */
+void ecg_params_borrow(ecg_params *t, const float *const *value);
 int ecg_params_find(const ecg_params *t, const char *name); /* -1 */
 static inline float *ecg_value(const ecg_params *t, int row) { return t->value + t->row[row].at; }
 static inline float *ecg_grad(const ecg_params *t, int row) { return t->grad + t->row[row].at; }

@@ -22,7 +22,8 @@
 
 /* ---- small dense matrices, row-major (n, n) */
 
-static void multiply(double *c, const double *a, const double *b, int n) /* c is neither a nor b */
+/* The loops of the two below, which the compiler unrolls where n is a constant: at n = 8 loading a model is mostly these. */
+static inline __attribute__((always_inline)) void multiply_loops(double *restrict c, const double *restrict a, const double *restrict b, const int n)
 {
     for (int i = 0; i < n; i++) {
         double *row = c + (size_t)i * n;
@@ -31,6 +32,14 @@ static void multiply(double *c, const double *a, const double *b, int n) /* c is
             for (int j = 0; j < n; j++)
                 row[j] += a[(size_t)i * n + k] * b[(size_t)k * n + j];
     }
+}
+
+static void multiply(double *c, const double *a, const double *b, int n) /* c is neither a nor b */
+{
+    if (n == 8)
+        multiply_loops(c, a, b, 8);
+    else
+        multiply_loops(c, a, b, n);
 }
 
 static void apply(double *y, const double *a, const double *x, int n)
@@ -58,8 +67,7 @@ static void add_outer(double *a, double scale, const double *x, const double *y,
             a[(size_t)i * n + j] += scale * x[i] * y[j];
 }
 
-/* inverse by Gauss and Jordan with row pivots; a is used up. False: singular or not finite. */
-static bool invert(double *inverse, double *a, int n)
+static inline __attribute__((always_inline)) bool invert_loops(double *restrict inverse, double *restrict a, const int n)
 {
     memset(inverse, 0, sizeof *inverse * n * n);
     for (int i = 0; i < n; i++)
@@ -90,6 +98,12 @@ static bool invert(double *inverse, double *a, int n)
         }
     }
     return true;
+}
+
+/* inverse by Gauss and Jordan with row pivots; a is used up. False: singular or not finite. */
+static bool invert(double *inverse, double *a, int n)
+{
+    return n == 8 ? invert_loops(inverse, a, 8) : invert_loops(inverse, a, n);
 }
 
 /* ---- HiPPO-LegS */
@@ -233,7 +247,7 @@ static bool channel_step(channel *c, double *power, const ecg_s4 *s, int h)
     memset(power, 0, sizeof *power * N * N);
     for (int i = 0; i < N; i++)
         power[i * N + i] = 1;
-    for (int bit = 30; bit >= 0; bit--) { /* squares from the highest bit of L on */
+    for (int bit = 31 - __builtin_clz((unsigned)c->L); bit >= 0; bit--) { /* squares from the highest bit of L on */
         multiply(c->t1, power, power, N);
         memcpy(power, c->t1, sizeof *power * N * N);
         if (c->L >> bit & 1) {
@@ -244,22 +258,25 @@ static bool channel_step(channel *c, double *power, const ecg_s4 *s, int h)
     return true;
 }
 
-/* everything: c->x[l] = E^l (I - E^L)^-1 b */
-static bool channel_run(channel *c, const ecg_s4 *s, int h)
+/* everything: c->x[l] = E^l (I - E^L)^-1 b, the first `steps` of them */
+static bool channel_run(channel *c, const ecg_s4 *s, int h, int steps)
 {
     const int N = c->N;
     if (!channel_step(c, c->t2, s, h))
         return false;
-    for (int i = 0; i < N * N; i++)
+    for (int i = 0; i < N * N; i++) {
+        if (!isfinite(c->t2[i]))
+            return false;
         c->t2[i] = -c->t2[i];
+    }
     for (int i = 0; i < N; i++)
         c->t2[i * N + i] += 1;
     if (!invert(c->G, c->t2, N))
         return false;
     apply(c->x, c->G, c->b, N);
-    for (int l = 1; l < c->L; l++)
+    for (int l = 1; l < steps; l++)
         apply(c->x + (size_t)l * N, c->E, c->x + (size_t)(l - 1) * N, N);
-    for (size_t i = 0; i < (size_t)c->L * N; i++)
+    for (size_t i = 0; i < (size_t)steps * N; i++)
         if (!isfinite(c->x[i]))
             return false;
     return true;
@@ -312,7 +329,7 @@ ecg_status ecg_s4_basis(float *phi, const ecg_s4 *s, ecg_err *err)
         return st;
     const int n = s->N / 2;
     for (int h = 0; h < s->H && !st; h++) {
-        if (!channel_run(&c, s, h)) {
+        if (!channel_run(&c, s, h, s->L)) {
             st = no_kernel(err, h);
             break;
         }
@@ -364,7 +381,7 @@ ecg_status ecg_s4_scan_basis(float *in, float *power, const ecg_s4 *s, ecg_err *
     memset(in, 0, sizeof *in * panels * ECG_CHUNK * row);
     memset(power, 0, sizeof *power * panels * (ECG_CHUNK + 1) * S * row);
     for (int h = 0; h < s->H && !st; h++) {
-        if (!channel_run(&c, s, h)) {
+        if (!channel_run(&c, s, h, s->L < ECG_CHUNK ? s->L : ECG_CHUNK)) {
             st = no_kernel(err, h);
             break;
         }
@@ -399,7 +416,7 @@ ecg_status ecg_s4_kernel_ref(double *K, const ecg_s4 *s, const double *C, int di
         return st;
     const int N = s->N, n = N / 2;
     for (int h = 0; h < s->H && !st; h++) {
-        if (!channel_run(&c, s, h))
+        if (!channel_run(&c, s, h, s->L))
             st = no_kernel(err, h);
         for (int d = 0; d < directions && !st; d++) {
             const double *Ch = C + ((size_t)d * s->H + h) * N;
@@ -496,7 +513,7 @@ ecg_status ecg_s4_kernel_backward_ref(const ecg_s4_gradient *out, const ecg_s4 *
     g.next = g.back + N, g.start = g.next + N, g.b = g.start + N;
     double *gB = g.b + N, *line = gB + N;
     for (int h = 0; h < s->H; h++) {
-        if (!channel_run(&c, s, h)) {
+        if (!channel_run(&c, s, h, s->L)) {
             st = no_kernel(err, h);
             goto done;
         }

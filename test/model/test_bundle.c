@@ -295,7 +295,7 @@ static void test_refused_edits(void **state)
         {"a tensor is not there", rename_tensor, "ecg.norms.0.weight", ECG_EDATA, "ecg.norms.0.weight"},
         {"no figures for a head", rename_tensor, "labels.labs.auroc", ECG_EDATA, "labels.labs.auroc"},
         {"another format", set_meta, "format=ecgraft.cohort", ECG_EFORMAT, "ecgraft.cohort"},
-        {"a later major", set_meta, "format_version=2.0", ECG_EUNSUPPORTED, "2.0"},
+        {"a later major", set_meta, "format_version=3.0", ECG_EUNSUPPORTED, "3.0"},
         {"no contract", drop_meta, "contract", ECG_EDATA, "contract"},
         {"no architecture", drop_meta, "architecture", ECG_EDATA, "architecture"},
         {"nothing said of synthetic", drop_meta, "synthetic", ECG_EDATA, "synthetic"},
