@@ -6,7 +6,7 @@
 #include "base/text.h"
 #include "opt.h"
 
-static const command *const commands[] = {&cmd_synth, &cmd_doctor, &cmd_cohort, &cmd_pretrain, &cmd_finetune, &cmd_joint, &cmd_evaluate, &cmd_study, &cmd_report, &cmd_embed, &cmd_probe, &cmd_recalibrate, &cmd_explain_check, &cmd_predict, &cmd_serve, &cmd_info, &cmd_convert, &cmd_plot, &cmd_bench};
+static const command *const commands[] = {&cmd_synth, &cmd_doctor, &cmd_cohort, &cmd_pretrain, &cmd_finetune, &cmd_joint, &cmd_evaluate, &cmd_study, &cmd_report, &cmd_embed, &cmd_probe, &cmd_recalibrate, &cmd_explain_check, &cmd_predict, &cmd_serve, &cmd_info, &cmd_convert, &cmd_shrink, &cmd_plot, &cmd_bench};
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
 static void help(FILE *to)

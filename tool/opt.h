@@ -62,6 +62,6 @@ void tool_exec_done(ecg_exec *x);
 #define PRECISION_OPTION {"precision", 0, OPT_TEXT, &common.precision, "NAME", "float32 (default) or bf16: operands of the wide products are rounded"}
 void tool_synthetic_note(void); /* "synthetic cohort: ..." on stderr, once */
 
-extern const command cmd_synth, cmd_cohort, cmd_doctor, cmd_pretrain, cmd_finetune, cmd_joint, cmd_evaluate, cmd_study, cmd_report, cmd_embed, cmd_probe, cmd_recalibrate, cmd_explain_check, cmd_predict, cmd_serve, cmd_info, cmd_convert, cmd_plot, cmd_bench;
+extern const command cmd_synth, cmd_cohort, cmd_doctor, cmd_pretrain, cmd_finetune, cmd_joint, cmd_evaluate, cmd_study, cmd_report, cmd_embed, cmd_probe, cmd_recalibrate, cmd_explain_check, cmd_predict, cmd_serve, cmd_info, cmd_convert, cmd_shrink, cmd_plot, cmd_bench;
 
 #endif
