@@ -114,6 +114,29 @@ static void put_roles(ecg_text *to, const ecg_study_view *v, const json_t *cohor
         ecg_text_puts(to, json_is_true(json_object_get(cohort, "validation_cut"))
                               ? "<p>Validation was cut in two by patient: one half chose the epochs, the other the thresholds.</p>\n"
                               : "<p>Validation was too small to be cut in two: the same records chose the epochs and the thresholds.</p>\n");
+    if (*ecg_study_text(cohort, "roles")) {
+        ecg_text_puts(to, "<p>Folds by role: <span class=\"code\">");
+        ecg_html_text(to, ecg_study_text(cohort, "roles"));
+        ecg_text_puts(to, "</span>.</p>\n");
+    }
+}
+
+/* Notes of the run that begin with "cohort 2: ". */
+static void put_notes(ecg_text *to, const ecg_study_view *v, size_t cohort)
+{
+    char begin[32];
+    const int len = snprintf(begin, sizeof begin, "cohort %zu: ", cohort + 1);
+    size_t i;
+    json_t *note;
+    json_array_foreach(ecg_study_list(v->root, "notes"), i, note)
+    {
+        const char *text = json_string_value(note) ? json_string_value(note) : "";
+        if (strncmp(text, begin, (size_t)len))
+            continue;
+        ecg_text_puts(to, "<p>Note: ");
+        ecg_html_text(to, text + len);
+        ecg_text_puts(to, ".</p>\n");
+    }
 }
 
 void ecg_put_cohorts(ecg_text *to, const ecg_study_view *v)
@@ -131,6 +154,7 @@ void ecg_put_cohorts(ecg_text *to, const ecg_study_view *v)
         ecg_text_puts(to, "</h3>\n");
         put_attrition(to, v, c);
         put_roles(to, v, c);
+        put_notes(to, v, i);
         if (i == 0 || json_array_size(cohorts) <= 3) {
             if (json_array_size(ecg_study_list(c, "prevalence"))) {
                 put_prevalence_of(to, v, c, "diagnoses", "Prevalence of the diagnoses among records whose label is known");
@@ -185,8 +209,11 @@ static void put_limits(ecg_text *to, const ecg_study_view *v)
         ecg_text_puts(to, "<li>Trained and tested on generated data: no figure on this page says anything of real patients.</li>\n");
     ecg_text_puts(to, "<li>Tested on records of the same source as those it was trained on: no external validation.</li>\n");
     ecg_text_printf(to, "<li>%zu cohort%s: what changes between hospitals, devices and years is not known.</li>\n", cohorts, cohorts == 1 ? "" : "s");
-    ecg_text_puts(to, "<li>Diagnosis labels are billing codes of the stay, not read from the ECG; laboratory labels exist only where a test was ordered.</li>\n"
-                      "<li>Many labels are compared at once; figures of single labels are noisy.</li>\n"
+    ecg_text_puts(to, ecg_study_icd(v) ? "<li>Diagnosis labels are billing codes of the stay, not read from the ECG.</li>\n" :
+                                     "<li>Diagnosis labels are those of the cohort: who gave them, and from what, its source says.</li>\n");
+    if (!ecg_study_without(v, "labs"))
+        ecg_text_puts(to, "<li>Laboratory labels exist only where a test was ordered.</li>\n");
+    ecg_text_puts(to, "<li>Many labels are compared at once; figures of single labels are noisy.</li>\n"
                       "<li>Probabilities are not recalibrated for any place of use.</li>\n");
     if (json_is_false(json_object_get(v->root, "complete")))
         ecg_text_puts(to, "<li>The study is not complete.</li>\n");
@@ -239,8 +266,10 @@ void ecg_put_card(ecg_text *to, const ecg_study_view *v)
     put_item(to, "Performance");
     ecg_text_puts(to, "Macro AUROC on the test fold: diagnoses ");
     ecg_words_span(&words, ecg_study_has(ours, "auroc") ? ecg_study_auroc(ours) : (ecg_span){NAN, NAN, NAN}, false);
-    ecg_text_puts(&words, ", labs ");
-    ecg_words_span(&words, ecg_study_has(labs, "auroc") ? ecg_study_auroc(labs) : (ecg_span){NAN, NAN, NAN}, false);
+    if (ecg_study_has(labs, "auroc")) {
+        ecg_text_puts(&words, ", labs ");
+        ecg_words_span(&words, ecg_study_auroc(labs), false);
+    }
     ecg_put_words(to, words.at ? words.at : "");
     ecg_text_clear(&words);
     ecg_text_puts(to, ". By label, subgroup and calibration: <a href=\"#labels\">label by label</a>, <a href=\"#subgroups\">subgroups</a>, <a href=\"#calibration\">calibration</a>.");

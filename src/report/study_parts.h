@@ -52,6 +52,8 @@ const char *ecg_study_without(const ecg_study_view *v, const char *task); /* why
 json_t *ecg_study_row(const ecg_study_view *v, const char *row, const char *task);   /* NULL: none */
 json_t *ecg_study_difference(const ecg_study_view *v, const char *a, const char *b, const char *task);
 json_t *ecg_study_stage(const ecg_study_view *v, const char *stage); /* of forgetting */
+/* Whether the diagnoses look like codes of ICD-10, a letter and a digit. Those of other cohorts are other things: in PTB-XL statements on the ECG. */
+bool ecg_study_icd(const ecg_study_view *v);
 size_t ecg_study_units(const ecg_study_view *v); /* cohorts times seeds */
 const char *ecg_study_title(const ecg_study_view *v, const char *row); /* its title, or the word itself */
 

@@ -111,6 +111,22 @@ const char *ecg_study_without(const ecg_study_view *v, const char *task)
     return why;
 }
 
+bool ecg_study_icd(const ecg_study_view *v)
+{
+    size_t i, k, all = 0, icd = 0;
+    json_t *c, *label;
+    json_array_foreach(ecg_study_list(v->root, "cohorts"), i, c)
+        json_array_foreach(ecg_study_list(c, "prevalence"), k, label)
+        {
+            const char *code = ecg_study_text(label, "code");
+            if (strcmp(ecg_study_text(label, "task"), "diagnoses"))
+                continue;
+            all++;
+            icd += code[0] >= 'A' && code[0] <= 'Z' && code[1] >= '0' && code[1] <= '9';
+        }
+    return all > 0 && 10 * icd >= 9 * all;
+}
+
 size_t ecg_study_units(const ecg_study_view *v)
 {
     return json_array_size(ecg_study_list(v->root, "units"));

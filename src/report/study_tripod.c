@@ -90,7 +90,7 @@ static void put_sentence(ecg_text *to, const ecg_study_view *v, const char *abou
     missing(to, "no such figure");
 }
 
-static void put_labels(ecg_text *to, const json_t *cohort)
+static void put_labels(ecg_text *to, const ecg_study_view *v, const json_t *cohort)
 {
     const json_t *labels = json_object_get(cohort, "labels");
     const int64_t diagnoses = ecg_study_count(labels, "diagnoses"), labs = ecg_study_count(labels, "labs");
@@ -99,7 +99,7 @@ static void put_labels(ecg_text *to, const json_t *cohort)
         return;
     }
     if (diagnoses >= 0)
-        counted(to, diagnoses, "diagnoses (ICD-10 codes of the stay)");
+        counted(to, diagnoses, ecg_study_icd(v) ? "diagnoses (ICD-10 codes of the stay)" : "diagnoses");
     ecg_text_puts(to, diagnoses >= 0 && labs >= 0 ? "; " : "");
     if (labs >= 0)
         counted(to, labs, "laboratory abnormalities (outside the reference range)");
@@ -130,7 +130,7 @@ static void fill(ecg_text *to, const ecg_study_view *v, filling from, const char
             missing(to, "the cohort holds no attrition table");
         break;
     case COUNTS: put_counts(to, cohort); break;
-    case OUTCOME: put_labels(to, cohort); break;
+    case OUTCOME: put_labels(to, v, cohort); break;
     case PREDICTORS:
         ecg_text_puts(to, "The ECG. ");
         if (ecg_study_count(columns, "all") > 0) {

@@ -324,6 +324,25 @@ static void stage_1_is_told(void **state)
     }
 }
 
+/* What a label is depends on the cohort: statements on the ECG are no billing codes. */
+static void codes_are_named_for_what_they_are(void **state)
+{
+    (void)state;
+    json_t *root = results(), *x;
+    size_t i;
+    char *page = page_of("codes of ICD", root);
+    assert_non_null(strstr(page, "billing codes of the stay"));
+    free(page);
+    json_array_foreach(json_object_get(json_array_get(json_object_get(root, "cohorts"), 0), "prevalence"), i, x)
+        json_object_set_new(x, "code", json_string("NORM"));
+    page = page_of("statements", root);
+    assert_null(strstr(page, "billing codes"));
+    assert_null(strstr(page, "ICD-10 codes"));
+    assert_non_null(strstr(page, "who gave them, and from what, its source says"));
+    free(page);
+    json_decref(root);
+}
+
 /* A cohort without laboratory labels: said once in words and once for each row of Table 1, not for every pair of rows. */
 static void no_labs_is_said_once(void **state)
 {
@@ -342,6 +361,7 @@ static void no_labs_is_said_once(void **state)
     assert_int_equal(count(md, "No row predicts laboratory values: the cohort has no laboratory labels."), 1);
     assert_null(strstr(md, "| labs | -"));
     assert_null(strstr(md, "labs: no figure"));
+    assert_null(strstr(page, "Laboratory labels exist only where"));
     free(page);
     free(md);
     json_decref(root);
@@ -585,6 +605,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(convergence_is_tried, begin, end),
         cmocka_unit_test_setup_teardown(stage_1_is_told, begin, end),
         cmocka_unit_test_setup_teardown(no_labs_is_said_once, begin, end),
+        cmocka_unit_test_setup_teardown(codes_are_named_for_what_they_are, begin, end),
         cmocka_unit_test_setup_teardown(every_part_may_be_missing, begin, end),
         cmocka_unit_test_setup_teardown(optional_parts_are_named, begin, end),
         cmocka_unit_test_setup_teardown(malformed_results_are_refused, begin, end),
