@@ -201,54 +201,63 @@ static json_t *prediction(const ecg_serve *s, const ecg_result *r, int top)
                        : ecg_prediction_refused(r->name, r->why_not, s->o.model, s->o.name);
 }
 
-/* ?top=N: so many labels of each head, 0: all; beyond those that the server explains they have no "why". */
-static void put_prediction(ecg_serve *s, ecg_http_request *r, const ecg_result *of)
+/* What is asked for, in a form that names what was made of a result (key). false: it cannot be, the reply says why. */
+typedef struct {
+    const char *form; /* "json" "html" "svg" "csv" */
+    bool alone;       /* svg: with its own head, to be saved */
+    int64_t top;
+    ecg_page_options page;
+    char key[40];
+} asked;
+
+static bool understand(asked *q, const ecg_serve *s, ecg_http_request *r, const char *form, bool save)
 {
     const char *top = ecg_target_query(&r->target, "top");
-    int64_t n = s->o.top;
-    if (top && (!ecg_parse_i64(&n, top, strlen(top)) || n < 0 || n > INT32_MAX))
+    *q = (asked){.form = form, .top = s->o.top, .alone = save && strcmp(form, "svg") == 0};
+    if (strcmp(form, "json") == 0 && top && (!ecg_parse_i64(&q->top, top, strlen(top)) || q->top < 0 || q->top > INT32_MAX)) {
         ecg_http_error(r, 400, "top: 0 to %d", INT32_MAX);
-    else
-        ecg_serve_json(r, prediction(s, of, (int)n));
+        return false;
+    }
+    if (!understand_page(&q->page, r))
+        return false;
+    snprintf(q->key, sizeof q->key, "%s%s %d %d %d %d", form, q->alone ? "+" : "", (int)q->page.layout, q->page.speed_mm_per_s, q->page.gain_mm_per_mv, (int)q->top);
+    return true;
 }
 
-static void put_page(ecg_serve *s, ecg_http_request *r, const ecg_result *of)
+static ecg_status put_page(ecg_text *to, const ecg_serve *s, const ecg_result *of, const asked *q, ecg_err *err)
 {
-    ecg_page_options o;
-    ecg_err err = {0};
-    if (!understand_page(&o, r))
-        return;
     json_t *j = prediction(s, of, s->o.top);
-    const ecg_status st = ecg_page(&r->reply.body, j, &of->rec, &o, &err);
+    const ecg_status st = ecg_page(to, j, &of->rec, &q->page, err);
     json_decref(j);
-    if (st) {
-        ecg_http_fail(r, st == ECG_ENOMEM ? 503 : 422, &err);
-        return;
-    }
-    r->reply.status = 200;
-    r->reply.type = "text/html; charset=utf-8";
+    return st;
 }
 
-/* The drawing as the page has it; to be saved, with its own head. */
-static void put_drawing(ecg_http_request *r, const ecg_result *of, bool alone)
+/* The drawing as the page has it. */
+static ecg_status put_drawing(ecg_text *to, const ecg_result *of, const asked *q, ecg_err *err)
 {
-    ecg_page_options page;
     ecg_plot_options o = ecg_plot_usual;
-    ecg_err err = {0};
-    if (!understand_page(&page, r))
-        return;
-    o.layout = page.layout;
-    o.speed_mm_per_s = page.speed_mm_per_s;
-    o.gain_mm_per_mv = page.gain_mm_per_mv;
-    o.seconds = page.speed_mm_per_s == 50 ? 5 : 10;
-    o.panel = !alone;
-    const ecg_status st = ecg_plot(&r->reply.body, &of->rec, &o, &err);
-    if (st) {
-        ecg_http_fail(r, st == ECG_ENOMEM ? 503 : 422, &err);
-        return;
+    o.layout = q->page.layout;
+    o.speed_mm_per_s = q->page.speed_mm_per_s;
+    o.gain_mm_per_mv = q->page.gain_mm_per_mv;
+    o.seconds = q->page.speed_mm_per_s == 50 ? 5 : 10;
+    o.panel = !q->alone;
+    return ecg_plot(to, &of->rec, &o, err);
+}
+
+static ecg_status put_form(ecg_text *to, const ecg_serve *s, const ecg_result *of, const asked *q, ecg_err *err)
+{
+    if (strcmp(q->form, "html") == 0)
+        return put_page(to, s, of, q, err);
+    if (strcmp(q->form, "svg") == 0)
+        return put_drawing(to, of, q, err);
+    if (strcmp(q->form, "csv") == 0) {
+        put_labels(to, of);
+        return ECG_OK;
     }
-    r->reply.status = 200;
-    r->reply.type = "image/svg+xml";
+    json_t *j = prediction(s, of, (int)q->top);
+    ecg_json_line(to, j);
+    json_decref(j);
+    return ECG_OK;
 }
 
 /* "p1/40689238.hea" to "40689238". */
@@ -258,27 +267,37 @@ static void name_file(ecg_http_request *r, const ecg_result *of, const char *for
     snprintf(r->reply.file, sizeof r->reply.file, "%.*s.%s", (int)(dot && dot > own ? dot - own : (long)strlen(own)), own, form);
 }
 
+static const char *type_of(const char *form)
+{
+    return strcmp(form, "html") == 0 ? "text/html; charset=utf-8" : strcmp(form, "svg") == 0 ? "image/svg+xml" : strcmp(form, "csv") == 0 ? "text/csv; charset=utf-8" : "application/json";
+}
+
 void ecg_serve_result(ecg_serve *s, ecg_http_request *r, const char *id, const char *form)
 {
     const char *download = ecg_target_query(&r->target, "download");
     const bool save = download && strcmp(download, "1") == 0;
+    asked q;
+    ecg_err err = {0};
     ecg_result *of = ecg_results_find(&s->results, id);
     if (!of) {
         ecg_http_error(r, 404, "no such result; the last %d are kept", s->o.results);
         return;
     }
-    if (strcmp(form, "json") == 0) {
-        put_prediction(s, r, of);
-    } else if (strcmp(form, "html") == 0) {
-        put_page(s, r, of);
-    } else if (strcmp(form, "svg") == 0) {
-        put_drawing(r, of, save);
-    } else {
-        put_labels(&r->reply.body, of);
-        r->reply.status = 200;
-        r->reply.type = "text/csv; charset=utf-8";
+    if (understand(&q, s, r, form, save)) {
+        ecg_status st = ECG_OK;
+        if (!ecg_result_view(&r->reply.body, &s->results, of, q.key)) {
+            st = put_form(&r->reply.body, s, of, &q, &err);
+            if (!st)
+                ecg_result_keep(&s->results, of, q.key, &r->reply.body);
+        }
+        if (st) {
+            ecg_http_fail(r, st == ECG_ENOMEM ? 503 : 422, &err);
+        } else {
+            r->reply.status = 200;
+            r->reply.type = type_of(form);
+            if (save || strcmp(form, "csv") == 0)
+                name_file(r, of, form);
+        }
     }
-    if (r->reply.status == 200 && (save || strcmp(form, "csv") == 0))
-        name_file(r, of, form);
     ecg_result_done(&s->results, of);
 }

@@ -13,7 +13,14 @@
 
 enum { ECG_ID_LEN = 16 };
 
-/* Written once, then only read; lives until nobody holds it. */
+/* What was made of a result, to be given again. */
+enum { ECG_VIEWS_MAX = 6 };
+typedef struct {
+    char key[40]; /* "html 0 25 10" */
+    ecg_text text;
+} ecg_view;
+
+/* Written once, then only read, but for what stands below holders; lives until nobody holds it. */
 typedef struct ecg_result {
     char id[ECG_ID_LEN + 1];
     char name[256];
@@ -21,8 +28,11 @@ typedef struct ecg_result {
     bool answered;
     ecg_answer a;         /* if answered */
     char why_not[240];    /* else */
+    int holders;          /* from here on under the lock of the list */
+    bool listed;
     size_t bytes;
-    int holders;          /* under the lock of the list */
+    ecg_view view[ECG_VIEWS_MAX];
+    int views;
 } ecg_result;
 
 typedef struct {
@@ -40,6 +50,8 @@ ecg_result *ecg_results_find(ecg_results *l, const char *id); /* held; NULL: not
 int ecg_results_all(ecg_result **out, ecg_results *l, int most); /* each held */
 bool ecg_results_drop(ecg_results *l, const char *id); /* NULL: all */
 void ecg_result_done(ecg_results *l, ecg_result *r);
+bool ecg_result_view(ecg_text *out, ecg_results *l, const ecg_result *r, const char *key); /* appends a copy; false: not made yet */
+void ecg_result_keep(ecg_results *l, ecg_result *r, const char *key, const ecg_text *text); /* a copy, if there is room */
 const char *ecg_result_state(const ecg_result *r);     /* "answered" "caution" "refused" */
 
 /* ---- recordings among files ----------------------------------------------------------------------------------------------------- */

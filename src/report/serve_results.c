@@ -23,6 +23,8 @@ static void free_result(ecg_result *r)
     ecg_record_clear(&r->rec);
     if (r->answered)
         ecg_answer_clear(&r->a);
+    for (int i = 0; i < r->views; i++)
+        ecg_text_clear(&r->view[i].text);
     free(r);
 }
 
@@ -38,9 +40,17 @@ static void remove_at(ecg_results *l, int i)
 {
     ecg_result *r = l->kept[i];
     l->bytes -= r->bytes;
+    r->listed = false;
     memmove(&l->kept[i], &l->kept[i + 1], (size_t)(l->n - i - 1) * sizeof *l->kept);
     l->n--;
     let_go(r);
+}
+
+/* Under the lock. */
+static void make_room(ecg_results *l)
+{
+    while (l->n > l->most || (l->n > 1 && l->bytes > l->most_bytes))
+        remove_at(l, l->n - 1);
 }
 
 ecg_status ecg_results_open(ecg_results *l, int most, size_t most_bytes, ecg_err *err)
@@ -93,13 +103,13 @@ ecg_status ecg_results_add(ecg_result **out, ecg_results *l, const char *name, e
         *a = (ecg_answer){0};
     }
     r->holders = 2; /* the list, the caller */
+    r->listed = true;
     pthread_mutex_lock(&l->lock);
     memmove(&l->kept[1], &l->kept[0], (size_t)l->n * sizeof *l->kept);
     l->kept[0] = r;
     l->n++;
     l->bytes += r->bytes;
-    while (l->n > l->most || (l->n > 1 && l->bytes > l->most_bytes))
-        remove_at(l, l->n - 1);
+    make_room(l);
     pthread_mutex_unlock(&l->lock);
     *out = r;
     return ECG_OK;
@@ -155,6 +165,43 @@ void ecg_result_done(ecg_results *l, ecg_result *r)
     pthread_mutex_lock(&l->lock);
     let_go(r);
     pthread_mutex_unlock(&l->lock);
+}
+
+/* Under the lock. */
+static const ecg_view *find_view(const ecg_result *r, const char *key)
+{
+    for (int i = 0; i < r->views; i++)
+        if (strcmp(r->view[i].key, key) == 0)
+            return &r->view[i];
+    return NULL;
+}
+
+bool ecg_result_view(ecg_text *out, ecg_results *l, const ecg_result *r, const char *key)
+{
+    pthread_mutex_lock(&l->lock);
+    const ecg_view *v = find_view(r, key);
+    if (v)
+        ecg_text_add(out, v->text.at, v->text.len);
+    pthread_mutex_unlock(&l->lock);
+    return v != NULL;
+}
+
+void ecg_result_keep(ecg_results *l, ecg_result *r, const char *key, const ecg_text *text)
+{
+    ecg_view made = {0};
+    ecg_text_add(&made.text, text->at, text->len);
+    snprintf(made.key, sizeof made.key, "%s", key);
+    pthread_mutex_lock(&l->lock);
+    const bool keep = !made.text.failed && made.text.len && r->listed && r->views < ECG_VIEWS_MAX && !find_view(r, key);
+    if (keep) {
+        r->view[r->views++] = made;
+        r->bytes += made.text.room;
+        l->bytes += made.text.room;
+        make_room(l);
+    }
+    pthread_mutex_unlock(&l->lock);
+    if (!keep)
+        ecg_text_clear(&made.text);
 }
 
 const char *ecg_result_state(const ecg_result *r)
