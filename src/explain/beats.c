@@ -58,13 +58,11 @@ static double threshold_of(double *top, const double *active, int64_t n, double 
     return seconds ? share * top[seconds / 2] : 0;
 }
 
-int64_t ecg_find_beats(int64_t *at, int64_t most, const float *x, int64_t n, int leads, double rate_hz)
+int64_t ecg_find_beats(int64_t *at, int64_t most, double *room, const float *x, int64_t n, int leads, double rate_hz)
 {
-    double *active = malloc(((size_t)n + 1) * 2 * sizeof *active), *room = active ? active + n : NULL;
-    if (!active)
-        return -1;
-    activity(active, room, x, n, leads, rate_hz);
-    const double threshold = threshold_of(room, active, n, rate_hz);
+    double *const active = room, *const rest = room + n;
+    activity(active, rest, x, n, leads, rate_hz);
+    const double threshold = threshold_of(rest, active, n, rate_hz);
     const int64_t apart = samples_of(apart_s, rate_hz), gap = samples_of(smooth_s, rate_hz);
     int64_t beats = 0;
     for (int64_t i = 0; threshold > 0 && i < n && beats < most; i++) {
@@ -81,7 +79,6 @@ int64_t ecg_find_beats(int64_t *at, int64_t most, const float *x, int64_t n, int
         if (!beats || middle - at[beats - 1] >= apart)
             at[beats++] = middle;
     }
-    free(active);
     return beats;
 }
 
@@ -151,12 +148,10 @@ void ecg_without_wave(float *out, const float *x, int64_t n, int leads, int wave
     }
 }
 
-int ecg_without_lead(float *out, const float *x, int64_t n, int leads, int lead)
+void ecg_without_lead(float *out, double *room, const float *x, int64_t n, int leads, int lead)
 {
-    double *v = malloc(((size_t)n + 1) * sizeof *v);
+    double *const v = room;
     int64_t known = 0;
-    if (!v)
-        return -1;
     memcpy(out, x, (size_t)n * (size_t)leads * sizeof *out);
     for (int64_t i = 0; i < n; i++)
         if (isfinite(x[i * leads + lead]))
@@ -165,6 +160,4 @@ int ecg_without_lead(float *out, const float *x, int64_t n, int leads, int lead)
     for (int64_t i = 0; i < n && known; i++)
         if (isfinite(x[i * leads + lead]))
             out[i * leads + lead] = (float)v[known / 2];
-    free(v);
-    return 0;
 }

@@ -8,8 +8,8 @@
 
 #include "ecgraft.h"
 
-/* Middles of the QRS complexes of x (n, leads), ascending, at most `most` into at; NAN counts as no change. Returns how many; -1: out of memory. */
-int64_t ecg_find_beats(int64_t *at, int64_t most, const float *x, int64_t n, int leads, double rate_hz);
+/* Middles of the QRS complexes of x (n, leads), ascending, at most `most` into at; NAN counts as no change. room: 2 n. Returns how many. */
+int64_t ecg_find_beats(int64_t *at, int64_t most, double *room, const float *x, int64_t n, int leads, double rate_hz);
 
 /* The window [from, to) of a wave of beat i, within the recording; empty where from >= to. QRS: 60 ms before its middle to 80 ms behind. P: from 250 ms before,
  * or a third of the distance to the beat before if that is less, to the QRS. ST-T: from the QRS for 0.45 s times the root of the distance to the next beat in
@@ -19,7 +19,7 @@ void ecg_wave_window(int64_t *from, int64_t *to, int wave, int64_t i, const int6
 /* out = x with the wave of all beats (ECG_WAVE_P ...) replaced in each lead by the line between the means of the 30 ms at the window's ends. */
 void ecg_without_wave(float *out, const float *x, int64_t n, int leads, int wave, const int64_t *at, int64_t beats, double rate_hz);
 
-/* out = x with one lead replaced by its own median. 0; -1: out of memory. */
-int ecg_without_lead(float *out, const float *x, int64_t n, int leads, int lead);
+/* out = x with one lead replaced by its own median. room: n. */
+void ecg_without_lead(float *out, double *room, const float *x, int64_t n, int leads, int lead);
 
 #endif

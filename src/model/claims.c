@@ -7,12 +7,15 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "explain/beats.h"
 #include "model/parts.h"
 
 static const double unlike = 99.5;      /* percentile of the distance beyond which an embedding is unlike those of training */
 static const double far_beyond = 1.5;   /* times the farthest calibration record: no claims at all */
 static const double roughest = 0.6;      /* steps between samples, mean square over twice the variance: white noise 1, recordings 0.02 to 0.35 */
 static const double least_peaked = 2;    /* fourth moment over the square of the second: a sine 1.5, recordings 2.4 to 25 */
+static const double fastest = 150, even = 1.25; /* beats a minute; three quarters of the distances over one quarter of them: an even rhythm */
+enum { MOST_BEATS = 256, LEAST_BEATS = 5 };
 enum { MOST_SILENT = 6 };                /* leads without signal, or nothing is claimed */
 static const double most_missing = 0.1, most_clipped = 0.02, most_saturated = 0.02, most_einthoven_mv = 0.2, shortest_share = 0.98;
 
@@ -93,10 +96,31 @@ static void doubt_samples(ecg_answer *a, const float *x, int64_t n, int leads)
         doubt(a, ECG_INPUT_CAUTION, "a wave without the peaks of heartbeats");
 }
 
+/* An even rhythm faster than adults at rest have: a child, or a supraventricular tachycardia; of neither did the model see many. */
+static void doubt_rhythm(ecg_answer *a, const float *x, int64_t n, const ecg_contract *c)
+{
+    int64_t at[MOST_BEATS];
+    double distance[MOST_BEATS], *room = ecg_answer_take(a, (size_t)n * 2, sizeof *room);
+    const int64_t beats = room ? ecg_find_beats(at, MOST_BEATS, room, x, n, c->leads, c->rate_hz) : 0;
+    if (beats < LEAST_BEATS)
+        return;
+    for (int64_t i = 0; i + 1 < beats; i++) { /* ascending */
+        int64_t to = i;
+        for (; to > 0 && distance[to - 1] > (double)(at[i + 1] - at[i]); to--)
+            distance[to] = distance[to - 1];
+        distance[to] = (double)(at[i + 1] - at[i]);
+    }
+    const double rate = 60 * c->rate_hz / distance[(beats - 1) / 2];
+    if (rate > fastest && distance[3 * (beats - 1) / 4] < even * distance[(beats - 1) / 4])
+        doubt(a, ECG_INPUT_CAUTION, "%.0f beats a minute, evenly: a child, or a rhythm that training hardly had", rate);
+}
+
 void ecg_doubt(ecg_answer *a, const ecg_model *m, const float *h, const float *x, int64_t n)
 {
     doubt_signal(a, m);
     doubt_samples(a, x, n, m->contract.leads);
+    if (a->input < ECG_INPUT_REFUSED)
+        doubt_rhythm(a, x, n, &m->contract);
     a->distance = a->percentile = NAN;
     if (!m->outlier.width)
         return;

@@ -35,18 +35,19 @@ static void fall(work *w, int place)
 static ecg_status all_parts(work *w, ecg_err *err)
 {
     const ecg_contract *c = &w->m->contract;
+    const int64_t most = (int64_t)((double)w->n / c->rate_hz * MOST_BEATS_PER_S) + 1;
+    double *room = ecg_answer_take(w->a, (size_t)w->n * 2, sizeof *room);
+    int64_t *beat = ecg_answer_take(w->a, (size_t)most, sizeof *beat);
+    if (!room || !beat)
+        return ecg_fail(err, ECG_ENOMEM, "no memory for occlusion");
     for (int l = 0; l < c->leads; l++) {
         const int lead = ecg_lead_from_name(c->lead[l]);
         if (lead < 0)
             continue;
-        if (ecg_without_lead(w->changed, w->x, w->n, c->leads, l))
-            return ecg_fail(err, ECG_ENOMEM, "no memory for occlusion");
+        ecg_without_lead(w->changed, room, w->x, w->n, c->leads, l);
         fall(w, lead);
     }
-    const int64_t room = (int64_t)((double)w->n / c->rate_hz * MOST_BEATS_PER_S) + 1;
-    int64_t *beat = ecg_answer_take(w->a, (size_t)room, sizeof *beat), beats = beat ? ecg_find_beats(beat, room, w->x, w->n, c->leads, c->rate_hz) : -1;
-    if (beats < 0)
-        return ecg_fail(err, ECG_ENOMEM, "no memory for occlusion");
+    const int64_t beats = ecg_find_beats(beat, most, room, w->x, w->n, c->leads, c->rate_hz);
     w->a->beats = (int)beats;
     for (int wave = 0; wave < ECG_WAVES && beats > 0; wave++) {
         ecg_without_wave(w->changed, w->x, w->n, c->leads, wave, beat, beats, c->rate_hz);

@@ -12,8 +12,8 @@ PY=${PYTHON:-/usr/bin/python3}
     "$E" synth other --patients 260 --seed 8 --twins 0 -q && "$E" cohort build --mimic other -o d.cohort -q ||
     { echo "FAIL no cohorts"; echo "0 passed, 1 failed, 0 skipped"; exit 1; }
 SMALL="--set encoder.width=8 --set encoder.blocks=2 --set finetune.updates=0"
-"$E" finetune diagnoses c.cohort -o two $SMALL --epochs 4 -q && "$E" finetune labs c.cohort --from two -o three --epochs 3 -q &&
-    "$E" finetune labs c.cohort -o alone $SMALL --epochs 1 -q || { echo "FAIL no models"; echo "0 passed, 1 failed, 0 skipped"; exit 1; }
+"$E" finetune diagnoses c.cohort -o two $SMALL --epochs 4 -q && "$E" finetune labs c.cohort --from two -o three --epochs 3 --no-claims -q &&
+    "$E" finetune labs c.cohort -o alone $SMALL --epochs 1 --no-claims -q || { echo "FAIL no models"; echo "0 passed, 1 failed, 0 skipped"; exit 1; }
 R=$(find hospital/mimic-iv-ecg -name '*.hea' | sort | head -n 1)
 
 # what an answer holds, and how its figures hang together
@@ -58,6 +58,11 @@ expect 0 'no calibrators: validation has [0-9]* patients' "the cohort of the tra
 answer "explained, not calibrated" same.safetensors False True
 expect 0 'follow [0-9]+ %' "what explains" "$E" recalibrate three c.cohort -o again.safetensors --threads 1
 if cmp -s same.safetensors again.safetensors; then ok; else bad "one thread and many give different models"; fi
+
+# ---- finetune does it by itself
+expect 0 'no calibrators: validation has' "finetune makes claims" "$E" finetune labs c.cohort --from two -o own --epochs 3
+if cmp -s own/model.safetensors same.safetensors; then ok; else bad "finetune and recalibrate give different models"; fi
+if [ -e own/claims.safetensors ]; then bad "a file is left"; else ok; fi
 
 # ---- another site
 expect 0 'another cohort than that' "another site" "$E" recalibrate same.safetensors d.cohort -o site.safetensors
@@ -124,9 +129,83 @@ state sine.hea refused,caution
 state flat.hea refused
 state volts.hea refused
 
+write_more() {
+    "$PY" - <<'END'
+import math, struct
+leads = "I II III aVR aVL aVF V1 V2 V3 V4 V5 V6".split()
+def beat(t, rr, spike):
+    s = t / 500 % rr - rr / 2
+    v = math.exp(-(s / 0.010) ** 2) + 0.15 * math.exp(-((s - 0.3 * rr) / 0.05) ** 2)
+    return v + (1.5 if spike and abs(s + 0.03) < 0.003 else 0)
+def write(name, rr, n=5000, names=leads, scale=1.0, spike=False):
+    with open(name + ".dat", "wb") as f:
+        for t in range(n):
+            i, ii = 0.7 * beat(t, rr, spike), beat(t, rr, spike)
+            all12 = [i, ii, ii - i, -(i + ii) / 2, i - ii / 2, ii - i / 2] + [(0.4 + 0.2 * v) * ii for v in range(6)]
+            f.write(struct.pack(f"<{len(names)}h", *(max(-32767, min(32767, round(200 * scale * all12[leads.index(l)]))) for l in names)))
+    with open(name + ".hea", "w") as f:
+        f.write(f"{name} {len(names)} 500 {n}\n" + "".join(f"{name}.dat 16 200/mV 16 0 0 0 0 {l}\n" for l in names))
+write("short", 0.8, n=1500)
+write("infant", 0.36, spike=True)
+write("single", 0.8, names=["II"])
+write("microvolt", 0.8, scale=150)
+write("tiny", 0.8, scale=0.004)
+END
+}
+write_more
+state short.hea caution,refused
+state infant.hea caution,refused
+state microvolt.hea refused
+state tiny.hea refused,caution
+expect 4 'absent' "a single lead" "$E" predict site.safetensors single.hea --html single.html
+if grep -q 'No claims are made' single.html && ! grep -qE '<table|I10' single.html; then ok; else bad "the page of a single lead"; fi
+for odd in noise sine flat volts short infant microvolt; do
+    "$E" predict site.safetensors $odd.hea --html $odd.html -q >/dev/null 2>&1
+    if grep -qE 'No claims are made|Read with caution' $odd.html && ! grep -q 'verdict yes' $odd.html; then ok; else bad "the page of $odd is confident"; fi
+done
+
+# ---- what is asked for: occlusion, similar recordings, another prevalence
+expect 0 'to compare with' "recordings to compare with" "$E" recalibrate three d.cohort -o plain.safetensors --neighbours-out near.safetensors
+printf 'code,prevalence\nI10,0.5\nE87.5,0.001\nnot a code,0.2\nPotassium_high,0.2\n' >here.csv
+"$E" predict site.safetensors "$R" --json --top 0 >usual.json 2>/dev/null
+expect 0 'occlusion' "all three" "$E" predict site.safetensors "$R" --json --top 0 --occlusion --neighbours near.safetensors --prevalence here.csv
+cp out asked.json
+expect 0 'similar recordings had it' "in words" "$E" predict site.safetensors "$R" --occlusion --neighbours near.safetensors --html asked.html
+if grep -q 'aria-label="Fall of the logit without I ' asked.html && [ "$(wc -c <asked.html)" -lt 300000 ]; then ok; else bad "the page with occlusion"; fi
+if "$PY" - <<'END'
+import json
+a, b = json.load(open("usual.json")), json.loads(open("asked.json").read().splitlines()[0])
+assert "occlusion" not in a and "neighbours" not in a and "local_prevalence" not in a
+assert b["neighbours"]["looked_at"] == 50 and b["occlusion"]["beats"] > 3 and b["local_prevalence"]["labels"] == 2 + any(l["code"] == "Potassium_high" for l in b["labs"]) - (not any(d["code"] == "E875" for d in b["diagnoses"])), b["local_prevalence"]
+was = {d["code"]: d for d in a["diagnoses"]}
+odds = lambda p: p / (1 - p)
+for d in b["diagnoses"]:
+    assert d["verdict"] == was[d["code"]]["verdict"] and 0 <= d["neighbours"]["with"] <= d["neighbours"]["known"] <= 50
+    assert sorted(d["occlusion"]["waves"]) == ["P", "QRS", "ST-T"] and len(d["occlusion"]["leads"]) == 12
+    if d["code"] == "I10":
+        c = d["calibrator"]
+        base = c["positives"] / (c["positives"] + c["negatives"])
+        assert abs(odds(d["probability"]) / odds(was["I10"]["probability"]) * odds(base) - 1) < 1e-6
+    elif d["local_prevalence"] is None:
+        assert d["probability"] == was[d["code"]]["probability"]
+assert any("most similar recordings" in s for d in b["diagnoses"] if d["why"] for s in d["why"]["sentences"])
+END
+then ok; else bad "what was asked for"; fi
+expect 4 'another encoder' "neighbours of another model" "$E" predict two "$R" --neighbours near.safetensors
+head -c 2000 near.safetensors >cut.safetensors
+expect 1 'cut.safetensors' "neighbours cut short" "$E" predict site.safetensors "$R" --neighbours cut.safetensors
+printf 'code,prevalence\nI10,1.5\n' >bad.csv
+expect 1 'above 0 and below 1' "a prevalence above 1" "$E" predict site.safetensors "$R" --prevalence bad.csv
+printf 'code,prevalence\nI10,0.1\nI10,0.2\n' >bad.csv
+expect 1 'second time' "a code twice" "$E" predict site.safetensors "$R" --prevalence bad.csv
+printf 'code,prevalence\nXYZ,0.1\n' >bad.csv
+expect 1 'none of its codes' "no code of the model" "$E" predict site.safetensors "$R" --prevalence bad.csv
+
 # ---- truth
 expect 0 'counterfactual twins of [0-9]+ test records' "explain-check" "$E" explain-check same.safetensors c.cohort hospital
 expect 0 '"hyperkalaemia"' "explain-check --json" "$E" explain-check same.safetensors c.cohort hospital --json
+expect 0 'PASS|FAIL' "explain-check: gates, another model, a report" "$E" explain-check same.safetensors c.cohort hospital --also own --markdown report.md
+if grep -q '^## Gates' report.md && grep -q 'stability, models' report.md; then ok; else bad "the report"; fi
 expect 4 'without explanations' "no explanations to check" "$E" explain-check three c.cohort hospital
 expect 4 'not the cohort that the model was trained on' "another cohort" "$E" explain-check same.safetensors d.cohort other
 expect 1 'truth' "a hospital without truth" "$E" explain-check same.safetensors c.cohort hospital/mimic-iv
