@@ -15,7 +15,8 @@ static struct {
     bool json, csv, allow_missing_leads;
     int64_t top;
     double alpha;
-    const char *html, *layout;
+    const char *html, *layout, *neighbours, *prevalence;
+    bool occlusion;
     int64_t speed, gain;
 } o = {.top = 5, .alpha = 0.1, .layout = "3x4", .speed = 25};
 
@@ -29,6 +30,9 @@ static const option options[] = {
     {"layout", 0, OPT_TEXT, &o.layout, "NAME", "of the page's ECG: 3x4, 6x2, 12x1 or cabrera (3x4)"},
     {"speed", 0, OPT_INT, &o.speed, "MM", "of the page's ECG: 25 mm/s for 10 s, 50 mm/s for 5 s (25)"},
     {"gain", 0, OPT_INT, &o.gain, "MM", "of the page's ECG: 5, 10 or 20 mm/mV (10, or 5 where the waves are too high)"},
+    {"occlusion", 0, OPT_FLAG, &o.occlusion, NULL, "what each lead, and P, QRS and ST-T, do for the diagnoses: 15 more passes through the network"},
+    {"neighbours", 0, OPT_TEXT, &o.neighbours, "FILE", "what was known of the most similar recordings; FILE from `recalibrate --neighbours-out`"},
+    {"prevalence", 0, OPT_TEXT, &o.prevalence, "FILE", "shift probabilities to the prevalence of another place: a table with the columns code, prevalence"},
     {"allow-missing-leads", 0, OPT_FLAG, &o.allow_missing_leads, NULL, "absent leads enter as zeros instead of a refusal"},
     {0},
 };
@@ -73,7 +77,7 @@ static void print_claims(const ecg_answer *a, const ecg_score *s)
     if (!isnan(s->lo))
         printf("    %.2f to %.2f", s->lo, s->hi);
     if (!isnan(s->prevalence))
-        printf("%sbase rate %.2f", isnan(s->lo) ? "    " : "; ", s->prevalence);
+        printf("%sbase rate %.2f", isnan(s->lo) ? "    " : "; ", isnan(s->local_prevalence) ? s->prevalence : s->local_prevalence);
     if (s->verdict)
         printf("; %s at %.0f %%", ecg_verdict_text(s->verdict), 100 * (1 - a->alpha));
     if (!isnan(s->truth))
@@ -90,6 +94,27 @@ static void print_why(const ecg_why *y)
     putchar('\n');
 }
 
+/* What pulls the score up, the strongest first. */
+static void print_occlusion(const ecg_occlusion *x, const ecg_answer *a)
+{
+    static const char *const waves[ECG_WAVES] = {"P", "QRS", "ST-T"};
+    bool told[ECG_LEADS] = {false};
+    printf("    without:");
+    for (int w = 0; w < ECG_WAVES && a->beats; w++)
+        printf(" %s %+.2f,", waves[w], -x->wave[w]);
+    for (int i = 0; i < 3; i++) {
+        int best = -1;
+        for (int l = 0; l < ECG_LEADS; l++)
+            if (!told[l] && !isnan(x->lead[l]) && (best < 0 || x->lead[l] > x->lead[best]))
+                best = l;
+        if (best < 0)
+            break;
+        told[best] = true;
+        printf("%s %s %+.2f", i ? "," : "", ecg_lead_names[best], -x->lead[best]);
+    }
+    printf(" logits (%d beats)\n", a->beats);
+}
+
 static void print_text(const char *path, const ecg_answer *a)
 {
     printf("%s: %.1f s, %d of 12 leads, %d crop%s%s%s\n", path, a->quality.seconds, a->quality.leads_found, a->crops, a->crops == 1 ? "" : "s",
@@ -104,6 +129,10 @@ static void print_text(const char *path, const ecg_answer *a)
             print_claims(a, &a->diagnosis[i]);
         if (a->diagnosis[i].why)
             print_why(a->diagnosis[i].why);
+        if (a->diagnosis[i].occlusion)
+            print_occlusion(a->diagnosis[i].occlusion, a);
+        if (a->near)
+            printf("    %d of the %d most similar recordings had it\n", a->diagnosis[i].near_with, a->diagnosis[i].near_known);
     }
     if (!a->diagnoses)
         printf("  this model has no diagnosis head\n");
@@ -162,11 +191,15 @@ static ecg_status write_page(const char *recording, const ecg_record *rec, const
 
 /* ---- the command ---------------------------------------------------------------------------------------------------------------- */
 
+static ecg_neighbours *neighbours;
+static ecg_prevalence *prevalence;
+
 static ecg_status answer_one(ecg_model *m, const ecg_model_name *name, const char *path, ecg_err *err)
 {
     ecg_record rec;
     ecg_answer a;
-    const ecg_predict_options how = {.allow_missing_leads = o.allow_missing_leads, .alpha = o.alpha, .explain = o.csv ? 0 : o.top ? (int)o.top : -1};
+    const ecg_predict_options how = {.allow_missing_leads = o.allow_missing_leads, .alpha = o.alpha, .explain = o.csv ? 0 : o.top ? (int)o.top : -1,
+                                     .occlusion = o.occlusion, .neighbours = neighbours, .prevalence = prevalence};
     ecg_status st = ecg_record_read(&rec, path, err);
     if (st)
         return ecg_fail_in(err, st, path);
@@ -231,7 +264,7 @@ static int run(int argc, char **argv)
     ecg_err err = {0};
     ecg_exec exec = {0};
     ecg_model *m = NULL;
-    ecg_model_name name;
+    ecg_model_name name = {0}; /* its hash takes as long as loading: only where it is shown */
     const int done = opt_parse(&cmd_predict, options, argc, argv, &n, 2, -1);
     if (done >= 0)
         return done;
@@ -245,14 +278,16 @@ static int run(int argc, char **argv)
     if (page >= 0)
         return page;
     int code;
-    if (tool_exec(&exec, &err) || ecg_model_open(&m, argv[1], &err) || ecg_model_name_of(&name, argv[1], &err)) {
+    if (tool_exec(&exec, &err) || ecg_model_open_with(&m, argv[1], &exec, &err) || ((o.json || o.html) && ecg_model_name_of(&name, argv[1], &err)) ||
+        (o.neighbours && ecg_neighbours_open(&neighbours, o.neighbours, m, &err)) || (o.prevalence && ecg_prevalence_open(&prevalence, o.prevalence, m, &err))) {
         code = tool_fail(&err);
     } else {
-        ecg_model_use(m, &exec);
         if (ecg_model_synthetic(m) && (o.json || o.csv))
             tool_synthetic_note();
         code = answer_all(m, &name, argv + 2, n - 1);
     }
+    ecg_neighbours_close(neighbours);
+    ecg_prevalence_close(prevalence);
     ecg_model_close(m);
     tool_exec_done(&exec);
     return code;
@@ -261,7 +296,7 @@ static int run(int argc, char **argv)
 const command cmd_predict = {
     .name = "predict",
     .summary = "recordings to diagnoses, each with the laboratory abnormalities that the same embedding predicts",
-    .usage = "MODEL RECORDING... [--json|--csv] [--html FILE] [--top N] [--alpha A] [--allow-missing-leads]",
+    .usage = "MODEL RECORDING... [--json|--csv] [--html FILE] [--top N] [--alpha A] [--occlusion] [--neighbours FILE] [--prevalence FILE] [--allow-missing-leads]",
     .example = "ecgraft predict runs/labs 40689238.hea",
     .more = "MODEL is a model file or a run folder. A recording of fewer than 250 samples at 100 Hz, without one of I, II, V1 to V6, or with\n"
             "nothing but missing samples is refused (exit code 4). Needs neither cohort nor network.",
