@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "net/infer.h"
 #include "net/loss.h"
 #include "net/mlp.h"
 
@@ -113,11 +114,56 @@ static void losses_keep_every_bit(void **state)
     free(z1), free(z2), free(d1), free(d2), free(e1), free(e2);
 }
 
+/* the encoder without a backward pass: the same bytes at either precision, on every level, for any number of threads */
+static void inference_rounds_as_training_does(void **state)
+{
+    (void)state;
+    enum { CROPS = 3, WIDTH = 40, LENGTH = 75 };
+    static const ecg_encoder_config c = {12, WIDTH, 2, 8, LENGTH, true, 0};
+    ecg_params table = {0};
+    ecg_encoder *e = NULL;
+    ecg_err err = {0};
+    assert_int_equal(ecg_encoder_new(&e, &c, &table, "ecg.", &err), ECG_OK);
+    assert_int_equal(ecg_params_alloc(&table, false, &err), ECG_OK);
+    ecg_params_init(&table, 5);
+    ecg_encoder_init(e, &table, 5);
+    assert_int_equal(ecg_encoder_prepare(e, &table, &err), ECG_OK);
+    float *x = noise(CROPS * LENGTH * 12, 12), *h = noise(CROPS * WIDTH, 13), *want = noise(CROPS * WIDTH, 14);
+    ecg_encoder_work *w = ecg_encoder_work_new(e, 1, 0, false);
+    ecg_infer *f = ecg_infer_new(e);
+    assert_true(w && f);
+    for (int l = 0; l < 2 * LEVELS; l++) {
+        const ecg_kernels *k = ecg_kernels_pick(levels[l / 2]);
+        if (!k)
+            continue;
+        k = ecg_kernels_at(k, l % 2 ? ECG_IN_BF16 : ECG_IN_FLOAT32);
+        ecg_encoder_refresh(e, &table, &(ecg_exec){k, NULL});
+        ecg_encoder_forward(want, NULL, e, &table, w, &(ecg_exec){k, NULL}, x, CROPS, NULL);
+        for (int threads = 1; threads < 4; threads++) {
+            const ecg_exec exec = {k, ecg_pool_new(threads)};
+            ecg_infer_work *fw = ecg_infer_work_new(e, threads);
+            assert_non_null(fw);
+            ecg_infer_set(f, &table, &exec);
+            ecg_infer_run(h, f, fw, &exec, x, CROPS);
+            if (memcmp(h, want, CROPS * WIDTH * sizeof *h))
+                fail_msg("%s, %d threads: h is %.3g away", k->words, threads, apart(h, want, CROPS * WIDTH));
+            ecg_infer_work_free(fw);
+            ecg_pool_free(exec.pool);
+        }
+    }
+    ecg_infer_free(f);
+    ecg_encoder_work_free(w);
+    ecg_encoder_free(e);
+    ecg_params_clear(&table);
+    free(x), free(h), free(want);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(projectors_round_and_heads_do_not),
         cmocka_unit_test(losses_keep_every_bit),
+        cmocka_unit_test(inference_rounds_as_training_does),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
