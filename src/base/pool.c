@@ -5,8 +5,9 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <unistd.h>
 
-enum { SPIN = 2000 }; /* looks at the flag before sleeping: some microseconds, less than a wake-up costs */
+enum { SPIN = 2000 }; /* looks at the flag before sleeping: less than a wake-up costs. None where there are more threads than processors */
 
 static inline void pause_cpu(void)
 {
@@ -25,10 +26,12 @@ typedef struct {
 
 struct ecg_pool {
     int threads, started; /* started: helpers that run, threads - 1 unless the system refused some */
+    int spin;
     pthread_mutex_t lock;
     pthread_cond_t wake, done;
     atomic_uint round;    /* grows by one with every run; odd and even do not matter */
-    atomic_int next, busy;
+    atomic_int next, active; /* active: helpers at work on this round. One that wakes when nothing is left does not take part, and nobody waits for it */
+    int asleep;
     task *fn;
     void *ctx;
     int items;
@@ -47,18 +50,24 @@ static void *helper(void *arg)
     const member *self = arg;
     ecg_pool *p = self->pool;
     for (unsigned seen = 0;;) {
-        for (int i = 0; i < SPIN && atomic_load_explicit(&p->round, memory_order_relaxed) == seen; i++)
+        for (int i = 0; i < p->spin && atomic_load_explicit(&p->round, memory_order_relaxed) == seen; i++)
             pause_cpu();
         pthread_mutex_lock(&p->lock);
+        p->asleep++;
         while (atomic_load_explicit(&p->round, memory_order_relaxed) == seen)
             pthread_cond_wait(&p->wake, &p->lock);
+        p->asleep--;
         seen = atomic_load_explicit(&p->round, memory_order_relaxed);
-        const bool leave = p->leave;
+        const bool leave = p->leave, join = !leave && atomic_load_explicit(&p->next, memory_order_relaxed) < p->items;
+        if (join)
+            atomic_fetch_add_explicit(&p->active, 1, memory_order_relaxed);
         pthread_mutex_unlock(&p->lock);
         if (leave)
             return NULL;
+        if (!join)
+            continue;
         work(p, self->worker);
-        if (atomic_fetch_sub_explicit(&p->busy, 1, memory_order_acq_rel) == 1) {
+        if (atomic_fetch_sub_explicit(&p->active, 1, memory_order_acq_rel) == 1) {
             pthread_mutex_lock(&p->lock);
             pthread_cond_signal(&p->done);
             pthread_mutex_unlock(&p->lock);
@@ -79,6 +88,8 @@ ecg_pool *ecg_pool_new(int threads)
     pthread_cond_init(&p->wake, NULL);
     pthread_cond_init(&p->done, NULL);
     p->threads = threads;
+    const long online = sysconf(_SC_NPROCESSORS_ONLN);
+    p->spin = threads <= online ? SPIN : 0;
     for (int i = 1; i < threads; i++) {
         member *m = &p->member[p->started];
         m->pool = p;
@@ -125,17 +136,19 @@ void ecg_pool_run(ecg_pool *p, task *fn, void *ctx, int items)
     p->ctx = ctx;
     p->items = items;
     atomic_store_explicit(&p->next, 0, memory_order_relaxed);
-    atomic_store_explicit(&p->busy, p->started, memory_order_relaxed);
     atomic_fetch_add_explicit(&p->round, 1, memory_order_relaxed);
-    pthread_cond_broadcast(&p->wake);
+    const int awake = p->started - p->asleep; /* they will look by themselves */
+    for (int i = awake; i < items - 1 && i < p->started; i++)
+        pthread_cond_signal(&p->wake);
     pthread_mutex_unlock(&p->lock);
 
     work(p, 0);
 
-    for (int i = 0; i < SPIN && atomic_load_explicit(&p->busy, memory_order_acquire) > 0; i++)
+    for (int i = 0; i < p->spin && atomic_load_explicit(&p->active, memory_order_acquire) > 0; i++)
         pause_cpu();
     pthread_mutex_lock(&p->lock);
-    while (atomic_load_explicit(&p->busy, memory_order_acquire) > 0)
+    while (atomic_load_explicit(&p->active, memory_order_acquire) > 0)
         pthread_cond_wait(&p->done, &p->lock);
+    p->items = 0; /* who comes late finds nothing */
     pthread_mutex_unlock(&p->lock);
 }
