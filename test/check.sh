@@ -53,6 +53,9 @@ libs=$(pkg-config --libs jansson yaml-0.1 zlib flac; pkg-config --exists libisal
 case $B in *address*) san=-fsanitize=address ;; *undefined*) san=-fsanitize=undefined ;; *thread*) san=-fsanitize=thread ;; *) san= ;; esac
 # shellcheck disable=SC2086
 "$CC" -std=c17 $san -Iinclude -o "$tmp/predict" examples/predict.c $objects $libs -lm -pthread && ok "the inference library alone" || bad "the inference library alone"
+# It multiplies its own matrices, and draws in none of what only cohorts, studies, pages and the server need.
+wrong=$( (nm -D -u "$tmp/predict" | grep -iE 'cblas_|[sd]gemm_|mkl_'; ldd "$tmp/predict" | grep -iE 'blas|mkl|lapack|gomp|microhttpd') 2>/dev/null)
+[ -x "$tmp/predict" ] && [ -z "$wrong" ] && ok "no BLAS under it" || { bad "no BLAS under it"; echo "$wrong"; }
 
 # 5. Every inhabited folder says what it knows; every source names its licence.
 missing=$(for d in src/*/; do ls "$d"*.c >/dev/null 2>&1 && [ ! -f "${d}README.md" ] && echo "${d}README.md"; done)
