@@ -65,11 +65,18 @@ class Page:
             self.faults.append("log: " + p["entry"]["text"] + " " + p["entry"].get("url", ""))
 
     def call(self, method, seconds=60, **params):
+        self.send(method, params)
+        return self.answer(method, seconds)
+
+    def send(self, method, params):
         self.number += 1
         m = {"id": self.number, "method": method, "params": params}
         if self.session:
             m["sessionId"] = self.session
         os.write(self.out, json.dumps(m).encode() + b"\0")
+
+    def answer(self, method, seconds=60):
+        """To what was sent last."""
         until = time.time() + seconds
         while True:
             answer = self.message(until)
@@ -102,12 +109,17 @@ class Page:
     def go(self, url):
         self.call("Page.navigate", url=url)
 
-    def key(self, key, shift=False, code=None):
-        keys = {"Tab": 9, "Enter": 13, "Escape": 27, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, " ": 32}
-        p = {"key": key, "code": code or key, "windowsVirtualKeyCode": keys.get(key, ord(key[0].upper())), "modifiers": 8 if shift else 0}
+    def key(self, key, shift=False):
+        self.keys(key, 1, shift)
+
+    def keys(self, key, times, shift=False):
+        codes = {"Tab": 9, "Enter": 13, "Escape": 27, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, " ": 32}
+        p = {"key": key, "code": key, "windowsVirtualKeyCode": codes.get(key, ord(key[0].upper())), "modifiers": 8 if shift else 0}
         text = {"Enter": "\r", " ": " "}.get(key, key if len(key) == 1 else None)
-        self.call("Input.dispatchKeyEvent", type="keyDown", **p, **({"text": text} if text else {}))
-        self.call("Input.dispatchKeyEvent", type="keyUp", **p)
+        for _ in range(times):
+            self.send("Input.dispatchKeyEvent", {"type": "keyDown", **p, **({"text": text} if text else {})})
+            self.send("Input.dispatchKeyEvent", {"type": "keyUp", **p})
+        self.answer("Input.dispatchKeyEvent")
 
     def drag(self, x0, y0, x1, y1):
         def mouse(kind, x, y, buttons):

@@ -29,7 +29,7 @@ URL=$(grep -o 'http://[^ ]*' where) || end "serve printed no address: $(head -c 
 grep -vE '^[0-9]+ passed' page.log
 set -- $(grep -E '^[0-9]+ passed, [0-9]+ failed$' page.log)
 [ -n "$1" ] || end "the browser's part ended without a closing line"
-passed=$((passed + $1)) failed=$((failed + $3))
+passed=$((passed + $1)) failed=$((failed + $3)) skipped=$((skipped + $(grep -c '^skip' page.log)))
 kill -TERM $server && wait $server
 [ $? -eq 0 ] && passed=$((passed + 1)) || { echo "FAIL serve ends with an error"; failed=$((failed + 1)); }
 server=

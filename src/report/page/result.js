@@ -60,7 +60,7 @@ export async function resultView(main, info, id, asked) {
     }
     const files = () => [...["html", "json", "csv"].map((kind) => saveLink(mine, kind, kind === "html" ? view : {})), saveLink(mine, "svg", view)];
     const links = el("span", {class: "acts"}, ...files());
-    const others = list.results.filter((r) => r.id !== id && !r.error);
+    const others = list.results.filter((r) => r.id !== id);
     const compare = el("select", {disabled: !others.length, onchange: () => (go.disabled = !compare.value)}, el("option", {value: ""}, others.length ? "choose a recording" : "no other recording"), ...others.map((r) => el("option", {value: r.id}, [r.name, r.recorded_at].filter(Boolean).join(", "))));
     const go = el("button", {type: "button", disabled: true, onclick: () => (location.hash = `#/compare/${encodeURIComponent(compare.value)}/${encodeURIComponent(id)}`)}, "Compare");
     main.replaceChildren(

@@ -48,8 +48,8 @@ async function work() {
             if (next.stop.signal.aborted)
                 throw new Error("cancelled");
             const answer = await next.run();
-            const failed = answer.results.filter((r) => r.error);
-            batch.ids.push(...answer.results.filter((r) => r.id && !r.error).map((r) => r.id));
+            const failed = answer.results.filter((r) => !r.id); // one that the model refuses is a result: its drawing and the reason
+            batch.ids.push(...answer.results.filter((r) => r.id).map((r) => r.id));
             batch.bad += failed.length;
             next.end(failed.map((r) => r.error).join("; "), failed.length > 0);
         } catch (e) {
