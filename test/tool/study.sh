@@ -108,6 +108,8 @@ py figures.py two >again.json
 check "the same figures after all that" cmp -s whole.json again.json
 
 # ---- further: rows, ablations, seeds, cohorts, settings
+expect 0 'signal_published/diagnoses' "the released recipes" "$E" $STUDY -o run --baselines published
+check "their rows" ask run "all(rows[k]['status'] == 'done' and rows[k]['kind'] == 'published' for k in (('signal_published', 'diagnoses'), ('multi_labs_published', 'labs'), ('multi_published', 'diagnoses')))"
 expect 0 '' "one row" "$E" $STUDY -o three --only signal --no-controls -q
 expect 0 '' "settings of what is not done may change" "$E" $STUDY -o three --only multi_labs --no-controls --set labs.epochs=1 -q
 expect 1 'signal/diagnoses was made with other settings: finetune.lr_head' "other settings" "$E" $STUDY -o three --set finetune.lr_head=0.1
