@@ -16,6 +16,7 @@ static struct {
 } o = {.port = 8017, .max_upload = 32, .max_connections = 128, .results = 64, .top = 5, .timeout = 20, .alpha = 0.1};
 
 static const option options[] = {
+    PRECISION_OPTION,
     {"port", 0, OPT_INT, &o.port, "N", "where to listen (8017); 0: any that is free"},
     {"folder", 0, OPT_TEXT, &o.folder, "DIR", "recordings below it may be picked from the page"},
     {"top", 0, OPT_INT, &o.top, "N", "labels in a prediction and on its page, the most probable first (5); 0: all"},
@@ -116,9 +117,11 @@ static int serve(const ecg_serve_options *how)
 }
 
 /* The model and the files beside it. */
-static ecg_status open_all(ecg_model **m, ecg_model_name *name, ecg_neighbours **neighbours, ecg_prevalence **prevalence, const char *model, ecg_err *err)
+static ecg_status open_all(ecg_model **m, ecg_model_name *name, ecg_neighbours **neighbours, ecg_prevalence **prevalence, const char *model, const ecg_kernels *kernels, ecg_err *err)
 {
-    ecg_status st = ecg_model_open(m, model, err);
+    ecg_status st = ecg_model_open_with(m, model, &(ecg_exec){.k = kernels}, err); /* no pool: each worker is one thread, and they share the model */
+    if (!st)
+        st = ecg_model_reserve(*m, (int)common.threads, err);
     if (!st)
         st = ecg_model_name_of(name, model, err);
     if (!st && o.neighbours)
@@ -168,11 +171,10 @@ static int run(int argc, char **argv)
         code = check_network(token);
     if (code >= 0)
         return code;
-    if (tool_exec(&exec, &err) || open_all(&m, &name, &neighbours, &prevalence, argv[1], &err)) {
+    if (tool_exec(&exec, &err) || open_all(&m, &name, &neighbours, &prevalence, argv[1], exec.k, &err)) {
         code = tool_fail(&err);
     } else {
         ecg_serve_options how = understood(token);
-        ecg_model_use(m, &(ecg_exec){.k = exec.k}); /* no pool: each worker is one thread, and they share the model */
         how.model = m;
         how.name = &name;
         how.predict.neighbours = neighbours;

@@ -26,7 +26,8 @@ typedef struct ecg_result {
     char name[256];
     ecg_record rec;
     bool answered;
-    ecg_answer a;         /* if answered */
+    ecg_answer a;         /* if answered; its lists lie in `lists`, it is not to be cleared */
+    void *lists;
     char why_not[240];    /* else */
     int holders;          /* from here on under the lock of the list */
     bool listed;
@@ -44,8 +45,8 @@ typedef struct {
 
 ecg_status ecg_results_open(ecg_results *l, int most, size_t most_bytes, ecg_err *err);
 void ecg_results_close(ecg_results *l);
-/* Takes rec and a (NULL: none, and why_not says why), gives the result its id, lets the oldest go. *out is held for the caller. */
-ecg_status ecg_results_add(ecg_result **out, ecg_results *l, const char *name, ecg_record *rec, ecg_answer *a, const char *why_not, ecg_err *err);
+/* Takes rec, copies a (NULL: none, and why_not says why), gives the result its id, lets the oldest go. *out is held for the caller. */
+ecg_status ecg_results_add(ecg_result **out, ecg_results *l, const char *name, ecg_record *rec, const ecg_answer *a, const char *why_not, ecg_err *err);
 ecg_result *ecg_results_find(ecg_results *l, const char *id); /* held; NULL: not there, or no longer */
 int ecg_results_all(ecg_result **out, ecg_results *l, int most); /* each held */
 bool ecg_results_drop(ecg_results *l, const char *id); /* NULL: all */

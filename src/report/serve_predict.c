@@ -41,7 +41,7 @@ static json_t *answer_one(ecg_serve *s, ecg_source *src, const char *name)
         if (!st || st == ECG_EREFUSED) {
             const bool answered = !st;
             st = ecg_results_add(&r, &s->results, name, &rec, answered ? &a : NULL, answered ? NULL : err.msg, &err);
-            if (st && answered)
+            if (answered)
                 ecg_answer_clear(&a);
         }
         ecg_record_clear(&rec); /* empty where a result has it */

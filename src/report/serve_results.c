@@ -11,18 +11,59 @@ static size_t bytes_of(const ecg_record *rec, const ecg_answer *a)
 {
     size_t n = sizeof(ecg_result) + (size_t)rec->leads * ((size_t)rec->samples * sizeof *rec->value + sizeof *rec->lead);
     if (a) {
-        n += (size_t)(a->diagnoses + 2 * a->labs) * sizeof *a->lab + (size_t)a->whys * sizeof *a->why;
+        n += (size_t)(a->diagnoses + a->labs + a->reasons) * sizeof *a->lab + (size_t)a->whys * sizeof *a->why + (size_t)a->occlusions * sizeof *a->occlusion;
         for (int i = 0; i < a->whys; i++)
             n += (size_t)(a->why[i].cited + a->why[i].same) * sizeof *a->why[i].cite;
     }
     return n;
 }
 
+static void *take(char **at, const void *from, size_t bytes)
+{
+    void *to = *at;
+    if (bytes)
+        memcpy(to, from, bytes);
+    *at += bytes;
+    return to;
+}
+
+static void point(ecg_score *s, int n, const ecg_answer *to, const ecg_answer *from)
+{
+    for (int i = 0; i < n; i++) {
+        s[i].why = s[i].why ? to->why + (s[i].why - from->why) : NULL;
+        s[i].occlusion = s[i].occlusion ? to->occlusion + (s[i].occlusion - from->occlusion) : NULL;
+    }
+}
+
+/* An answer holds all that the model needed for it; a result that is kept holds what is told of it, in one block (at lists). NULL: no memory. */
+static void *copy_answer(ecg_answer *to, const ecg_answer *from)
+{
+    size_t bytes = (size_t)(from->diagnoses + from->labs + from->reasons) * sizeof(ecg_score) + (size_t)from->whys * sizeof(ecg_why) +
+                   (size_t)from->occlusions * sizeof(ecg_occlusion);
+    for (int i = 0; i < from->whys; i++)
+        bytes += (size_t)(from->why[i].cited + from->why[i].same) * sizeof(ecg_cited);
+    char *lists = malloc(bytes ? bytes : 1), *at = lists; /* every part is a multiple of 8 bytes */
+    if (!lists)
+        return NULL;
+    *to = *from;
+    to->held = NULL;
+    to->diagnosis = take(&at, from->diagnosis, (size_t)from->diagnoses * sizeof(ecg_score));
+    to->lab = take(&at, from->lab, (size_t)from->labs * sizeof(ecg_score));
+    to->reason = take(&at, from->reason, (size_t)from->reasons * sizeof(ecg_score));
+    to->why = take(&at, from->why, (size_t)from->whys * sizeof(ecg_why));
+    to->occlusion = take(&at, from->occlusion, (size_t)from->occlusions * sizeof(ecg_occlusion));
+    for (int i = 0; i < to->whys; i++)
+        to->why[i].cite = take(&at, from->why[i].cite, (size_t)(from->why[i].cited + from->why[i].same) * sizeof(ecg_cited));
+    point(to->diagnosis, to->diagnoses, to, from);
+    point(to->lab, to->labs, to, from);
+    point(to->reason, to->reasons, to, from);
+    return lists;
+}
+
 static void free_result(ecg_result *r)
 {
     ecg_record_clear(&r->rec);
-    if (r->answered)
-        ecg_answer_clear(&r->a);
+    free(r->lists);
     for (int i = 0; i < r->views; i++)
         ecg_text_clear(&r->view[i].text);
     free(r);
@@ -83,12 +124,14 @@ static ecg_status draw_id(char id[ECG_ID_LEN + 1], ecg_err *err)
     return ECG_OK;
 }
 
-ecg_status ecg_results_add(ecg_result **out, ecg_results *l, const char *name, ecg_record *rec, ecg_answer *a, const char *why_not, ecg_err *err)
+ecg_status ecg_results_add(ecg_result **out, ecg_results *l, const char *name, ecg_record *rec, const ecg_answer *a, const char *why_not, ecg_err *err)
 {
     ecg_result *r = calloc(1, sizeof *r);
-    ecg_status st = r ? draw_id(r->id, err) : ecg_fail(err, ECG_ENOMEM, "no memory for a result");
+    ecg_status st = r && (!a || (r->lists = copy_answer(&r->a, a))) ? draw_id(r->id, err) : ecg_fail(err, ECG_ENOMEM, "no memory for a result");
     *out = NULL;
     if (st) {
+        if (r)
+            free(r->lists);
         free(r);
         return st;
     }
@@ -98,10 +141,6 @@ ecg_status ecg_results_add(ecg_result **out, ecg_results *l, const char *name, e
     r->rec = *rec;
     *rec = (ecg_record){0};
     r->answered = a != NULL;
-    if (a) {
-        r->a = *a;
-        *a = (ecg_answer){0};
-    }
     r->holders = 2; /* the list, the caller */
     r->listed = true;
     pthread_mutex_lock(&l->lock);
