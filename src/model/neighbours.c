@@ -144,6 +144,20 @@ static ecg_status take(ecg_neighbours *n, const ecg_tensors *t, ecg_err *err)
     return st;
 }
 
+ecg_status ecg_neighbours_take(ecg_neighbours **out, const ecg_tensors *t, const ecg_model *m, ecg_err *err)
+{
+    *out = calloc(1, sizeof **out);
+    if (!*out)
+        return ecg_fail(err, ECG_ENOMEM, "out of memory");
+    (*out)->m = m;
+    const ecg_status st = take(*out, t, err);
+    if (st) {
+        ecg_neighbours_close(*out);
+        *out = NULL;
+    }
+    return st;
+}
+
 ecg_status ecg_neighbours_open(ecg_neighbours **out, const char *path, const ecg_model *model, ecg_err *err)
 {
     ecg_tensors *t;
@@ -151,19 +165,11 @@ ecg_status ecg_neighbours_open(ecg_neighbours **out, const char *path, const ecg
     ecg_status st = ecg_tensors_open(&t, path, err);
     if (st)
         return st;
-    ecg_neighbours *n = calloc(1, sizeof *n);
-    st = n ? check(t, model, err) : ecg_fail(err, ECG_ENOMEM, "out of memory");
-    if (!st) {
-        n->m = model;
-        st = take(n, t, err);
-    }
+    st = check(t, model, err);
+    if (!st)
+        st = ecg_neighbours_take(out, t, model, err);
     ecg_tensors_close(t);
-    if (st) {
-        ecg_neighbours_close(n);
-        return ecg_fail_in(err, st, path);
-    }
-    *out = n;
-    return ECG_OK;
+    return st ? ecg_fail_in(err, st, path) : ECG_OK;
 }
 
 void ecg_neighbours_close(ecg_neighbours *n)

@@ -16,6 +16,8 @@ typedef struct {
     const char *cohort;      /* its hash */
 } ecg_neighbour_rows;
 
+/* What a file holds, as ecg_neighbours_open has checked that it belongs to the model; hostile. t may go away afterwards. */
+ecg_status ecg_neighbours_take(ecg_neighbours **out, const ecg_tensors *t, const ecg_model *m, ecg_err *err);
 ecg_status ecg_neighbours_write(const char *path, const ecg_model *m, const ecg_neighbour_rows *r, ecg_err *err);
 
 /* The ECG_NEAREST most similar recordings to the embedding h (width) into a: what is known of them for each label. The recording itself, told by its embedding,

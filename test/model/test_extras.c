@@ -292,12 +292,250 @@ static void test_spoilt_files(void **state)
     ecg_model_clear(&m);
 }
 
+/* An encoder that reads one lead: taking any other away changes nothing. The recording holds QRS complexes and nothing else. */
+static void test_occlusion_where_one_lead_matters(void **state)
+{
+    (void)state;
+    ecg_model m;
+    ecg_record rec;
+    ecg_answer a;
+    ecg_err err = {0};
+    make_model(&m);
+    make_record(&rec);
+    static const float size[12] = {0.7f, 1, 0.3f, -0.85f, 0.2f, 0.65f, 0.4f, 0.5f, 0.6f, 0.7f, 0.8f, 0.9f};
+    for (int l = 0; l < 12; l++)
+        for (int i = 0; i < 1000; i++)
+            rec.value[l * 1000 + i] = size[l] * (float)exp(-0.2 * (i % 100 - 50) * (i % 100 - 50));
+    const int weight = ecg_params_find(&m.table, "ecg.encoder.weight");
+    assert_true(weight >= 0 && m.table.row[weight].count == H * 12);
+    int reads = 0;
+    while (strcmp(m.contract.lead[reads], "V3") != 0)
+        reads++;
+    for (int j = 0; j < H; j++)
+        for (int l = 0; l < 12; l++)
+            if (l != reads)
+                ecg_value(&m.table, weight)[j * 12 + l] = 0;
+    ecg_model_use(&m, &(ecg_exec){ecg_kernels_pick(NULL), NULL});
+    if (ecg_predict(&a, &m, &rec, &(ecg_predict_options){.explain = 2, .occlusion = true}, &err))
+        fail_msg("%s", err.msg);
+    assert_int_equal(a.occlusions, 2);
+    assert_int_equal(a.beats, 10);
+    double most = 0;
+    for (int i = 0; i < D; i++) {
+        const ecg_occlusion *o = a.diagnosis[i].occlusion;
+        assert_int_equal(o != NULL, i < 2);
+        for (int l = 0; o && l < 12; l++) {
+            assert_true(isfinite(o->lead[l]));
+            if (l != ECG_V3)
+                assert_true(fabs(o->lead[l]) < 1e-9);
+        }
+        if (o) {
+            assert_true(fabs(o->lead[ECG_V3]) > 1e-6);
+            assert_true(fabs(o->wave[ECG_WAVE_QRS]) > 5 * fabs(o->wave[ECG_WAVE_P]) && fabs(o->wave[ECG_WAVE_QRS]) > 5 * fabs(o->wave[ECG_WAVE_ST_T]));
+            most = fmax(most, fabs(o->lead[ECG_V3]));
+        }
+    }
+    assert_true(most > 1e-4);
+    ecg_answer_clear(&a);
+    assert_int_equal(ecg_predict(&a, &m, &rec, &(ecg_predict_options){.explain = 2}, &err), ECG_OK);
+    assert_true(a.occlusions == 0 && !a.diagnosis[0].occlusion);
+    ecg_answer_clear(&a);
+    ecg_record_clear(&rec);
+    ecg_model_clear(&m);
+}
+
+static void test_similar_recordings(void **state)
+{
+    (void)state;
+    enum { N = 70 };
+    static float h[N * H];
+    static int8_t label[2][N * D];
+    static int64_t row[N];
+    ecg_model m, other;
+    ecg_record rec;
+    ecg_answer a;
+    ecg_neighbours *near = NULL;
+    ecg_err err = {0};
+    make_learned(&m, &rec);
+    for (int i = 0; i < N; i++) { /* the farther, the higher i; the first 30 have label 2, lab 1 is known in every other one and abnormal in the first ten of those */
+        row[i] = 1000 + i;
+        for (int j = 0; j < H; j++)
+            h[i * H + j] = m.outlier.mean[j] + (j == 0 ? 0.5f * (float)(i + 1) : 0);
+        for (int k = 0; k < D; k++)
+            label[0][i * D + k] = k == 2 ? i < 30 : 0;
+        for (int p = 0; p < L; p++)
+            label[1][i * L + p] = p == 1 ? (i % 2 ? -1 : i < 20) : -1;
+    }
+    const ecg_neighbour_rows rows = {N, h, {label[0], label[1]}, row, "cohort"};
+    if (ecg_neighbours_write(in_folder("near"), &m, &rows, &err) || ecg_neighbours_open(&near, in_folder("near"), &m, &err))
+        fail_msg("%s", err.msg);
+    assert_int_equal(ecg_predict(&a, &m, &rec, &(ecg_predict_options){.neighbours = near}, &err), ECG_OK);
+    assert_true(a.near == ECG_NEAREST && a.near_of == N);
+    for (int i = 0; i < D; i++) {
+        assert_int_equal(a.diagnosis[i].near_known, 50);
+        assert_int_equal(a.diagnosis[i].near_with, a.diagnosis[i].row == 2 ? 30 : 0);
+    }
+    for (int i = 0; i < L; i++) {
+        assert_int_equal(a.lab[i].near_known, a.lab[i].row == 1 ? 25 : 0);
+        assert_int_equal(a.lab[i].near_with, a.lab[i].row == 1 ? 10 : 0);
+    }
+    ecg_answer_clear(&a);
+    ecg_neighbours_close(near);
+    /* what does not belong to this model, or is broken */
+    make_model(&other);
+    ecg_value(&other.table, 0)[0] += 1;
+    assert_int_equal(ecg_neighbours_open(&near, in_folder("near"), &other, &err), ECG_ECONTRACT);
+    assert_non_null(strstr(err.msg, "another encoder"));
+    assert_null(near);
+    ecg_model_clear(&other);
+    h[5] = NAN;
+    assert_int_equal(ecg_neighbours_write(in_folder("near"), &m, &rows, &err), ECG_OK);
+    assert_int_equal(ecg_neighbours_open(&near, in_folder("near"), &m, &err), ECG_EDATA);
+    assert_non_null(strstr(err.msg, "recording 1 is not finite"));
+    assert_int_equal(ecg_model_save(&m, in_folder("model"), &err), ECG_OK);
+    assert_int_equal(ecg_neighbours_open(&near, in_folder("model"), &m, &err), ECG_EFORMAT);
+    assert_int_equal(ecg_neighbours_open(&near, in_folder("none"), &m, &err), ECG_EIO);
+    ecg_record_clear(&rec);
+    ecg_model_clear(&m);
+}
+
+static void write_text(const char *path, const char *text)
+{
+    assert_int_equal(ecg_file_write_whole(path, text, strlen(text), NULL), ECG_OK);
+}
+
+static void test_another_prevalence(void **state)
+{
+    (void)state;
+    static const struct { const char *text, *words; } wrong[] = {
+        {"code,prevalence\nI10,0\n", "above 0 and below 1"}, {"code,prevalence\nI10,1\n", "above 0 and below 1"}, {"code,prevalence\nI10,\n", "above 0 and below 1"},
+        {"code,prevalence\nI10,x\n", ""}, {"code,share\nI10,0.1\n", "prevalence"}, {"code,prevalence\nI48.0,0.1\nI480,0.1\n", "second time"},
+        {"code,prevalence\nZ99,0.1\n", "none of its codes"}, {"code,prevalence\n", "none of its codes"}, {"", ""},
+    };
+    ecg_model m;
+    ecg_record rec;
+    ecg_answer a, b;
+    ecg_prevalence *local = NULL;
+    ecg_err err = {0};
+    make_learned(&m, &rec);
+    write_text(in_folder("here.csv"), "prevalence,code\n0.03,I48.0\n0.5,Potassium_high\n0.1,unheard of\n");
+    if (ecg_prevalence_open(&local, in_folder("here.csv"), &m, &err))
+        fail_msg("%s", err.msg);
+    assert_int_equal(ecg_predict(&a, &m, &rec, &(ecg_predict_options){.explain = -1}, &err), ECG_OK);
+    assert_int_equal(ecg_predict(&b, &m, &rec, &(ecg_predict_options){.explain = -1, .prevalence = local}, &err), ECG_OK);
+    assert_int_equal(b.local, 2);
+    for (int i = 0; i < D; i++)
+        for (int j = 0; j < D; j++) {
+            const ecg_score *was = &a.diagnosis[i], *is = &b.diagnosis[j];
+            if (was->row != is->row)
+                continue;
+            assert_int_equal(was->verdict, is->verdict);
+            if (is->row != 2) {
+                assert_true(was->probability == is->probability && isnan(is->local_prevalence));
+                continue;
+            }
+            const double base = (double)was->positives / (double)(was->positives + was->negatives);
+            const double factor = 0.03 / 0.97 / (base / (1 - base)), odds = was->probability / (1 - was->probability);
+            assert_true(fabs(is->probability / (1 - is->probability) / (odds * factor) - 1) < 1e-9);
+            assert_true(is->lo <= is->probability && is->probability <= is->hi && is->local_prevalence == 0.03);
+        }
+    ecg_answer_clear(&a);
+    ecg_answer_clear(&b);
+    ecg_prevalence_close(local);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        write_text(in_folder("wrong.csv"), wrong[i].text);
+        err = (ecg_err){0};
+        if (!ecg_prevalence_open(&local, in_folder("wrong.csv"), &m, &err) || !strstr(err.msg, wrong[i].words) || local)
+            fail_msg("%s: %s", wrong[i].text, err.msg);
+    }
+    ecg_record_clear(&rec);
+    ecg_model_clear(&m);
+}
+
+static void test_how_labels_were_told(void **state)
+{
+    (void)state;
+    static double score[ROWS * D];
+    static int8_t label[ROWS * D];
+    ecg_model m, loaded;
+    ecg_record rec;
+    ecg_answer a;
+    ecg_err err = {0};
+    make_learned(&m, &rec);
+    for (int i = 0; i < ROWS; i++)
+        for (int k = 0; k < D; k++) {
+            label[i * D + k] = k == 3 ? -1 : i % 4 == 0;
+            score[i * D + k] = k == 0 ? label[i * D] : k == 1 ? -label[i * D + 1] : (i * 37 % 101);
+        }
+    assert_int_equal(ecg_uncertainty_test(&m.uncertain[0], score, label, ROWS), 0);
+    assert_int_equal(ecg_model_save(&m, in_folder("told"), &err), ECG_OK);
+    if (ecg_model_load(&loaded, in_folder("told"), false, false, &err))
+        fail_msg("%s", err.msg);
+    assert_int_equal(ecg_predict(&a, &loaded, &rec, NULL, &err), ECG_OK);
+    for (int i = 0; i < D; i++) {
+        const ecg_score *s = &a.diagnosis[i];
+        if (s->row == 3) {
+            assert_true(isnan(s->test_auroc));
+            continue;
+        }
+        assert_true(s->test_positives == 65 && s->test_negatives == 195 && s->test_lo <= s->test_auroc && s->test_auroc <= s->test_hi);
+        assert_true(s->row == 0 ? s->test_auroc == 1 : s->row == 1 ? s->test_auroc == 0 : s->test_auroc > 0.3 && s->test_auroc < 0.7);
+    }
+    assert_true(isnan(a.lab[0].test_auroc));
+    ecg_answer_clear(&a);
+    m.uncertain[0].tested[1].lo = 2;
+    assert_int_equal(ecg_model_save(&m, in_folder("told"), &err), ECG_OK);
+    ecg_model_clear(&loaded);
+    assert_int_equal(ecg_model_load(&loaded, in_folder("told"), false, false, &err), ECG_EDATA);
+    assert_non_null(strstr(err.msg, "AUROC"));
+    ecg_record_clear(&rec);
+    ecg_model_clear(&m);
+}
+
+static void test_a_fast_even_rhythm(void **state)
+{
+    (void)state;
+    static const struct { int distance, jitter; bool flagged; const char *why; } cases[] = {
+        {36, 0, true, "167 a minute"}, {100, 0, false, "60 a minute"}, {36, 12, false, "fast and uneven: fibrillation"}, {42, 0, false, "143 a minute"},
+    };
+    ecg_model m;
+    ecg_record rec;
+    ecg_answer a;
+    ecg_err err = {0};
+    make_learned(&m, &rec);
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        for (int l = 0; l < 12; l++)
+            for (int i = 0; i < 1000; i++) {
+                double v = 0;
+                for (int b = 0, at = 20; at < 990; b++, at += cases[c].distance + (b % 2 ? cases[c].jitter : -cases[c].jitter))
+                    v += exp(-0.05 * (i - at) * (i - at));
+                rec.value[l * 1000 + i] = (float)((l == ECG_III || l == ECG_AVL ? 0 : l == ECG_AVR ? -1 : 1) * v);
+            }
+        if (ecg_predict(&a, &m, &rec, NULL, &err))
+            fail_msg("%s", err.msg);
+        bool flagged = false;
+        for (int i = 0; i < a.doubts; i++)
+            flagged |= strstr(a.doubt[i], "beats a minute") != NULL;
+        if (flagged != cases[c].flagged)
+            fail_msg("%s", cases[c].why);
+        assert_true(!flagged || a.input != ECG_INPUT_OK);
+        ecg_answer_clear(&a);
+    }
+    ecg_record_clear(&rec);
+    ecg_model_clear(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_answers_with_claims),
         cmocka_unit_test(test_save_load_save),
         cmocka_unit_test(test_spoilt_files),
+        cmocka_unit_test(test_occlusion_where_one_lead_matters),
+        cmocka_unit_test(test_similar_recordings),
+        cmocka_unit_test(test_another_prevalence),
+        cmocka_unit_test(test_how_labels_were_told),
+        cmocka_unit_test(test_a_fast_even_rhythm),
     };
     return cmocka_run_group_tests(tests, begin, end);
 }
