@@ -45,7 +45,7 @@ ecg_status ecg_neighbours_write(const char *path, const ecg_model *m, const ecg_
 {
     char hash[65];
     ecg_tensorsw *w;
-    ecg_status st = ecg_tensorsw_create(&w, path, 0, err);
+    ecg_status st = ecg_tensorsw_create(&w, path, 4096, err);
     if (st)
         return st;
     encoder_hash(hash, m);

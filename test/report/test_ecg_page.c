@@ -266,6 +266,101 @@ static void any_prediction(void **state)
     ecg_record_clear(&rec);
 }
 
+/* ---- what is asked for ----------------------------------------------------------------------------------------------------------- */
+
+static void what_was_asked_for(void **state)
+{
+    (void)state;
+    static const char *const must[] = {
+        "#AUROC, test folds", ".95 <small>[.93&#8211;.97]</small>", "Fall of the logit without I 0.10, II not known", "V6 -0.20, P 0.00, QRS 1.50, ST-T 0.30", "<text x=\"47\" y=\"66\">II</text>",
+        "<strong>Local prevalence</strong> of 2 labels", "<td class=\"n\">1.2&#8239;%", "22 of the 50 most similar recordings had I48.91",
+    };
+    ecg_record rec = make(10, 500);
+    json_t *j = prediction(), *d = json_array_get(json_object_get(j, "diagnoses"), 0), *sentences = json_object_get(json_object_get(d, "why"), "sentences");
+    char *html = page(j, &rec);
+    for (size_t i = 0; i < sizeof must / sizeof *must; i++)
+        if (strstr(html, must[i] + (*must[i] == '#')))
+            fail_msg("without being asked: %s", must[i]);
+    assert_int_equal(count(html, "predict --occlusion"), 1); /* it says how */
+    free(html);
+    json_object_set_new(d, "auroc_test", json_pack("{s:f, s:[f,f], s:i, s:i}", "auroc", 0.95, "interval", 0.93, 0.97, "positives", 50, "negatives", 500));
+    json_object_set_new(d, "local_prevalence", json_real(0.012));
+    json_object_set_new(d, "occlusion", json_pack("{s:{s:f, s:n, s:f}, s:{s:f, s:f, s:f}}", "leads", "I", 0.1, "II", "V6", -0.2, "waves", "P", 0.0, "QRS", 1.5, "ST-T", 0.3));
+    json_object_set_new(j, "occlusion", json_pack("{s:i, s:s}", "beats", 11, "note", "x"));
+    json_object_set_new(j, "local_prevalence", json_pack("{s:i, s:s}", "labels", 2, "note", "x"));
+    json_array_append_new(sentences, json_string("22 of the 50 most similar recordings had I48.91; NTproBNP was measured in 18 and high in 13."));
+    html = page(j, &rec);
+    for (size_t i = 0; i < sizeof must / sizeof *must; i++)
+        if (!strstr(html, must[i] + (*must[i] == '#')))
+            fail_msg("missing: %s", must[i]);
+    assert_int_equal(count(html, "predict --occlusion"), 0);
+    assert_nested(html);
+    assert_true(strlen(html) < 300000);
+    free(html);
+    json_object_set_new(json_object_get(j, "occlusion"), "beats", json_integer(0));
+    html = page(j, &rec);
+    assert_non_null(strstr(html, "No heartbeats were found"));
+    free(html);
+    json_decref(j);
+    ecg_record_clear(&rec);
+}
+
+/* ---- contrast -------------------------------------------------------------------------------------------------------------------- */
+
+/* Relative luminance of "#rgb" or "#rrggbb" (WCAG 2.1); -1: neither. */
+static double luminance(const char *at)
+{
+    static const double weight[3] = {0.2126, 0.7152, 0.0722};
+    int digits = 0;
+    double sum = 0;
+    while (digits < 6 && at[digits] && at[1 + digits] && strchr("0123456789abcdef", at[1 + digits]))
+        digits++;
+    if (*at != '#' || (digits != 3 && digits != 6))
+        return -1;
+    for (int c = 0; c < 3; c++) {
+        const char two[3] = {at[1 + (digits == 3 ? c : 2 * c)], at[1 + (digits == 3 ? c : 2 * c + 1)], 0};
+        const double v = (double)strtol(two, NULL, 16) / 255;
+        sum += weight[c] * (v <= 0.03928 ? v / 12.92 : pow((v + 0.055) / 1.055, 2.4));
+    }
+    return sum;
+}
+
+static double colour(const char *root, const char *name)
+{
+    char key[24];
+    snprintf(key, sizeof key, "--%s:", name);
+    const char *at = strstr(root, key), *end = strchr(root, '}');
+    if (!at || at > end)
+        fail_msg("no colour %s", name);
+    const double l = luminance(at + strlen(key));
+    if (l < 0)
+        fail_msg("%s is no colour: %.9s", name, at + strlen(key));
+    return l;
+}
+
+static void text_can_be_read(void **state)
+{
+    (void)state;
+    static const char *const pairs[][2] = {{"text", "ground"}, {"text", "soft"}, {"muted", "ground"}, {"muted", "soft"}, {"onnote", "note"}, {"bar", "ground"}};
+    ecg_record rec = make(10, 500);
+    json_t *j = prediction();
+    char *html = page(j, &rec);
+    assert_true(fabs(luminance("#fff") - 1) < 1e-9 && luminance("#000000") == 0 && luminance("red") < 0);
+    const char *root = strstr(html, ":root{");
+    for (int scheme = 0; scheme < 2; scheme++, root = strstr(root + 1, ":root{")) {
+        if (!root)
+            fail_msg("scheme %d has no colours", scheme);
+        for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+            const double a = colour(root, pairs[i][0]), b = colour(root, pairs[i][1]), ratio = (fmax(a, b) + 0.05) / (fmin(a, b) + 0.05);
+            if (ratio < 4.5)
+                fail_msg("%s on %s in the %s scheme: %.2f to 1", pairs[i][0], pairs[i][1], scheme ? "dark" : "light", ratio);
+        }
+    }
+    free(html);
+    json_decref(j);
+    ecg_record_clear(&rec);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -275,6 +370,8 @@ int main(void)
         cmocka_unit_test(refused_and_caution),
         cmocka_unit_test(layouts),
         cmocka_unit_test(any_prediction),
+        cmocka_unit_test(what_was_asked_for),
+        cmocka_unit_test(text_can_be_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
