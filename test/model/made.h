@@ -41,6 +41,8 @@ static inline void made_extras(ecg_model *m, ecg_rng *g)
         e->beta[i] = 0.1 * ecg_rng_normal(g);
         e->error[i] = 1e-4;
     }
+    for (int i = 0; i < F; i++) /* nothing is shared */
+        e->own[i * F + i] = 1;
     for (int i = 0; i < F * (H + 1); i++)
         e->view[i] = 0.1 * ecg_rng_normal(g);
     for (int i = 0; i < P * H; i++)
