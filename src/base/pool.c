@@ -39,9 +39,10 @@ struct ecg_pool {
     member *member;
 };
 
+/* Who takes an item sees what was done by all before they took the items before it: buffers may go round. */
 static void work(ecg_pool *p, int worker)
 {
-    for (int i; (i = atomic_fetch_add_explicit(&p->next, 1, memory_order_relaxed)) < p->items;)
+    for (int i; (i = atomic_fetch_add_explicit(&p->next, 1, memory_order_acq_rel)) < p->items;)
         p->fn(p->ctx, i, worker);
 }
 
