@@ -191,7 +191,7 @@ for d in b["diagnoses"]:
 assert any("most similar recordings" in s for d in b["diagnoses"] if d["why"] for s in d["why"]["sentences"])
 END
 then ok; else bad "what was asked for"; fi
-expect 4 'another encoder' "neighbours of another model" "$E" predict two "$R" --neighbours near.safetensors
+expect 4 'another encoder' "neighbours of another model" "$E" predict alone "$R" --neighbours near.safetensors
 head -c 2000 near.safetensors >cut.safetensors
 expect 1 'cut.safetensors' "neighbours cut short" "$E" predict site.safetensors "$R" --neighbours cut.safetensors
 printf 'code,prevalence\nI10,1.5\n' >bad.csv
