@@ -183,7 +183,7 @@ def upload(page):
         f.truncate(3000000)
     before = len(page.requests)
     page.choose("#files", [large])
-    check("a large file is refused with the limit", page.wait("/large.dat is not sent: 3.0 MB.* 1.0 MB/.test(document.querySelector('#errors').textContent)"), page.run("document.querySelector('#errors').textContent"))
+    check("a large file is refused with the limit", page.wait("/large.dat is not sent: 2.9 MB.* 1.0 MB/.test(document.querySelector('#errors').textContent)"), page.run("document.querySelector('#errors').textContent"))
     check("and is not sent", not any("/api/predict" in r for r in page.requests[before:]), page.requests[before:])
     press(page, "Dismiss", "document.querySelector('#errors')")
     check("a message can be put away", page.run("!document.querySelector('#errors').textContent"))

@@ -50,11 +50,12 @@ export function forgive() {
     document.getElementById("errors").replaceChildren();
 }
 
+// As the server's limits count them: 1 MB is 1,048,576 bytes.
 export function bytes(n) {
     const units = ["bytes", "kB", "MB", "GB"];
     let unit = 0;
-    for (; n >= 1000 && unit < 3; unit++)
-        n /= 1000;
+    for (; n >= 1024 && unit < 3; unit++)
+        n /= 1024;
     return `${unit && n < 10 ? n.toFixed(1) : Math.round(n)} ${units[unit]}`;
 }
 
