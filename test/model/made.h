@@ -12,19 +12,78 @@
 #include "ecg/record.h"
 #include "model/session.h"
 
-typedef struct { int width, length, blocks, diagnoses, labs, hidden; } made_shape;
+typedef struct { int width, length, blocks, state, diagnoses, labs, hidden; } made_shape; /* state: 0 is 8 */
 
-static inline void made_table(ecg_label_table *t, const char *set, int n, const char *fmt)
+/* A folder of the test's own, under a turning set of four paths. */
+static char made_folder[64];
+
+static inline const char *made_path(const char *name)
+{
+    static char path[4][128];
+    static int turn;
+    turn = (turn + 1) % 4;
+    snprintf(path[turn], sizeof path[turn], "%s/%s", made_folder, name);
+    return path[turn];
+}
+
+static inline int made_begin(void **state)
+{
+    (void)state;
+    snprintf(made_folder, sizeof made_folder, "/tmp/ecgraft-made-XXXXXX");
+    return mkdtemp(made_folder) ? 0 : -1;
+}
+
+static inline int made_end(void **state)
+{
+    (void)state;
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf '%s'", made_folder);
+    return system(command) == 0 ? 0 : -1;
+}
+
+/* code: (n) names; NULL: made of fmt and a number. */
+static inline void made_table(ecg_label_table *t, const char *set, int n, const char *const *code, const char *fmt)
 {
     snprintf(t->set, sizeof t->set, "%s", set);
     t->n = n;
     t->label = calloc((size_t)n, sizeof *t->label);
     assert_non_null(t->label);
     for (int k = 0; k < n; k++) {
-        snprintf(t->label[k].code, sizeof t->label[k].code, fmt, k);
+        if (code)
+            snprintf(t->label[k].code, sizeof t->label[k].code, "%s", code[k]);
+        else
+            snprintf(t->label[k].code, sizeof t->label[k].code, fmt, k);
         t->label[k].count = 10;
     }
     ecg_label_table_hash(t);
+}
+
+/* Two heads on one embedding, with random weights; made_ready follows when nothing more is put into m. */
+static inline void made_heads(ecg_model *m, const made_shape *s, const char *const *diagnoses, const char *const *labs)
+{
+    ecg_err err = {0};
+    *m = (ecg_model){.synthetic = true, .shared_embedding = true, .preset = "made", .heads = 2, .record = "{}"};
+    ecg_contract_default(&m->contract);
+    m->contract.sets = 2;
+    m->contract.table = calloc(2, sizeof *m->contract.table);
+    assert_non_null(m->contract.table);
+    made_table(&m->contract.table[0], "diagnoses", s->diagnoses, diagnoses, "D%04d");
+    made_table(&m->contract.table[1], "labs", s->labs, labs, "Lab%03d_high");
+    m->shape = (ecg_encoder_config){.leads = 12, .width = s->width, .blocks = s->blocks, .state = s->state ? s->state : 8, .length = s->length, .bidirectional = true};
+    m->head[0] = (ecg_head){.set = "diagnoses", .prefix = ECG_HEAD_DIAGNOSES, .hidden = s->hidden, .dropout = 0.5f};
+    m->head[1] = (ecg_head){.set = "labs", .prefix = ECG_HEAD_LABS};
+    if (ecg_model_build(m, false, &err))
+        fail_msg("%s", err.msg);
+    ecg_params_init(&m->table, 7);
+    ecg_encoder_init(m->encoder, &m->table, 7);
+}
+
+static inline void made_ready(ecg_model *m)
+{
+    ecg_err err = {0};
+    if (ecg_encoder_prepare(m->encoder, &m->table, &err))
+        fail_msg("%s", err.msg);
+    ecg_model_use(m, &(ecg_exec){ecg_kernels_pick(getenv("ECGRAFT_CPU")), NULL});
 }
 
 static inline void made_extras(ecg_model *m, ecg_rng *g)
@@ -71,32 +130,16 @@ static inline void made_extras(ecg_model *m, ecg_rng *g)
 
 static inline void made_model(ecg_model *m, const made_shape *s)
 {
-    ecg_err err = {0};
     ecg_rng g;
     ecg_rng_open(&g, 4, 0, 303, 0, 0);
-    *m = (ecg_model){.synthetic = true, .shared_embedding = true, .preset = "made", .heads = 2, .record = "{}"};
-    ecg_contract_default(&m->contract);
-    m->contract.sets = 2;
-    m->contract.table = calloc(2, sizeof *m->contract.table);
-    assert_non_null(m->contract.table);
-    made_table(&m->contract.table[0], "diagnoses", s->diagnoses, "D%04d");
-    made_table(&m->contract.table[1], "labs", s->labs, "Lab%03d_high");
-    m->shape = (ecg_encoder_config){.leads = 12, .width = s->width, .blocks = s->blocks, .state = 8, .length = s->length, .bidirectional = true};
-    m->head[0] = (ecg_head){.set = "diagnoses", .prefix = ECG_HEAD_DIAGNOSES, .hidden = s->hidden, .dropout = 0.5f};
-    m->head[1] = (ecg_head){.set = "labs", .prefix = ECG_HEAD_LABS};
-    if (ecg_model_build(m, false, &err))
-        fail_msg("%s", err.msg);
-    ecg_params_init(&m->table, 7);
-    ecg_encoder_init(m->encoder, &m->table, 7);
+    made_heads(m, s, NULL, NULL);
     for (int h = 0; h < 2; h++)
         for (int k = 0; k < ecg_head_labels(m, &m->head[h], NULL); k++) {
             m->head[h].prevalence[k] = 0.1;
             m->head[h].auroc[k] = 0.8;
         }
     made_extras(m, &g);
-    if (ecg_encoder_prepare(m->encoder, &m->table, &err))
-        fail_msg("%s", err.msg);
-    ecg_model_use(m, &(ecg_exec){ecg_kernels_pick(getenv("ECGRAFT_CPU")), NULL});
+    made_ready(m);
 }
 
 static inline void made_record(ecg_record *rec, double rate_hz, double seconds, uint32_t seed)

@@ -19,66 +19,16 @@
 #include "model/extras.h"
 #include "model/parts.h"
 
+#include "made.h"
+
 enum { D = 4, L = 3, H = 8, ROWS = 260 };
-static char folder[64];
-
-static const char *in_folder(const char *name)
-{
-    static char path[4][128];
-    static int turn;
-    turn = (turn + 1) % 4;
-    snprintf(path[turn], sizeof path[turn], "%s/%s", folder, name);
-    return path[turn];
-}
-
-static int begin(void **state)
-{
-    (void)state;
-    snprintf(folder, sizeof folder, "/tmp/ecgraft-extras-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command) == 0 ? 0 : -1;
-}
-
-static void fill_table(ecg_label_table *t, const char *set, const char *const *code, int n)
-{
-    snprintf(t->set, sizeof t->set, "%s", set);
-    t->n = n;
-    t->label = calloc((size_t)n, sizeof *t->label);
-    assert_non_null(t->label);
-    for (int k = 0; k < n; k++)
-        snprintf(t->label[k].code, sizeof t->label[k].code, "%s", code[k]);
-    ecg_label_table_hash(t);
-}
 
 /* Two linear heads on one embedding of an untrained encoder. */
 static void make_model(ecg_model *m)
 {
     static const char *const diagnoses[D] = {"E875", "I10", "I480", "N179"}, *const labs[L] = {"Creatinine_high", "Potassium_high", "Sodium_low"};
-    ecg_err err = {0};
-    *m = (ecg_model){.synthetic = true, .shared_embedding = true, .preset = "tiny", .heads = 2};
-    ecg_contract_default(&m->contract);
-    m->contract.sets = 2;
-    m->contract.table = calloc(2, sizeof *m->contract.table);
-    assert_non_null(m->contract.table);
-    fill_table(&m->contract.table[0], "diagnoses", diagnoses, D);
-    fill_table(&m->contract.table[1], "labs", labs, L);
-    m->shape = (ecg_encoder_config){.leads = 12, .width = H, .blocks = 1, .state = 4, .length = 250, .bidirectional = true};
-    m->head[0] = (ecg_head){.set = "diagnoses", .prefix = ECG_HEAD_DIAGNOSES};
-    m->head[1] = (ecg_head){.set = "labs", .prefix = ECG_HEAD_LABS};
-    if (ecg_model_build(m, false, &err))
-        fail_msg("%s", err.msg);
-    ecg_params_init(&m->table, 7);
-    ecg_encoder_init(m->encoder, &m->table, 7);
-    if (ecg_encoder_prepare(m->encoder, &m->table, &err))
-        fail_msg("%s", err.msg);
-    ecg_model_use(m, &(ecg_exec){ecg_kernels_pick(NULL), NULL});
+    made_heads(m, &(made_shape){.width = H, .length = 250, .blocks = 1, .state = 4, .diagnoses = D, .labs = L}, diagnoses, labs);
+    made_ready(m);
     for (int h = 0; h < 2; h++)
         for (int k = 0; k < (h ? L : D); k++) {
             m->head[h].prevalence[k] = 0.2;
@@ -226,13 +176,13 @@ static void test_save_load_save(void **state)
     ecg_err err = {0};
     ecg_bytes one, two;
     make_learned(&m, &rec);
-    assert_int_equal(ecg_model_save(&m, in_folder("one.safetensors"), &err), ECG_OK);
-    if (ecg_model_load(&loaded, in_folder("one.safetensors"), false, false, &err))
+    assert_int_equal(ecg_model_save(&m, made_path("one.safetensors"), &err), ECG_OK);
+    if (ecg_model_load(&loaded, made_path("one.safetensors"), false, false, &err))
         fail_msg("%s: %s", err.path, err.msg);
     assert_string_equal(loaded.calibration, m.calibration);
-    assert_int_equal(ecg_model_save(&loaded, in_folder("two.safetensors"), &err), ECG_OK);
-    assert_int_equal(ecg_file_read(&one, in_folder("one.safetensors"), NULL), ECG_OK);
-    assert_int_equal(ecg_file_read(&two, in_folder("two.safetensors"), NULL), ECG_OK);
+    assert_int_equal(ecg_model_save(&loaded, made_path("two.safetensors"), &err), ECG_OK);
+    assert_int_equal(ecg_file_read(&one, made_path("one.safetensors"), NULL), ECG_OK);
+    assert_int_equal(ecg_file_read(&two, made_path("two.safetensors"), NULL), ECG_OK);
     assert_int_equal(one.len, two.len);
     assert_memory_equal(one.at, two.at, one.len);
     ecg_bytes_free(&one);
@@ -265,10 +215,10 @@ static void test_spoilt_files(void **state)
     do {                                                                                            \
         __typeof__(lvalue) kept_ = (lvalue);                                                        \
         (lvalue) = (value);                                                                         \
-        assert_int_equal(ecg_model_save(&m, in_folder("spoilt.safetensors"), NULL), ECG_OK);        \
+        assert_int_equal(ecg_model_save(&m, made_path("spoilt.safetensors"), NULL), ECG_OK);        \
         (lvalue) = kept_;                                                                           \
         err = (ecg_err){0};                                                                         \
-        assert_int_equal(ecg_model_load(&loaded, in_folder("spoilt.safetensors"), false, false, &err), ECG_EDATA); \
+        assert_int_equal(ecg_model_load(&loaded, made_path("spoilt.safetensors"), false, false, &err), ECG_EDATA); \
         if (!strstr(err.msg, words))                                                                \
             fail_msg("%s: %s", words, err.msg);                                                     \
     } while (0)
@@ -367,7 +317,7 @@ static void test_similar_recordings(void **state)
             label[1][i * L + p] = p == 1 ? (i % 2 ? -1 : i < 20) : -1;
     }
     const ecg_neighbour_rows rows = {N, h, {label[0], label[1]}, row, "cohort"};
-    if (ecg_neighbours_write(in_folder("near"), &m, &rows, &err) || ecg_neighbours_open(&near, in_folder("near"), &m, &err))
+    if (ecg_neighbours_write(made_path("near"), &m, &rows, &err) || ecg_neighbours_open(&near, made_path("near"), &m, &err))
         fail_msg("%s", err.msg);
     assert_int_equal(ecg_predict(&a, &m, &rec, &(ecg_predict_options){.neighbours = near}, &err), ECG_OK);
     assert_true(a.near == ECG_NEAREST && a.near_of == N);
@@ -384,17 +334,17 @@ static void test_similar_recordings(void **state)
     /* what does not belong to this model, or is broken */
     make_model(&other);
     ecg_value(&other.table, 0)[0] += 1;
-    assert_int_equal(ecg_neighbours_open(&near, in_folder("near"), &other, &err), ECG_ECONTRACT);
+    assert_int_equal(ecg_neighbours_open(&near, made_path("near"), &other, &err), ECG_ECONTRACT);
     assert_non_null(strstr(err.msg, "another encoder"));
     assert_null(near);
     ecg_model_clear(&other);
     h[5] = NAN;
-    assert_int_equal(ecg_neighbours_write(in_folder("near"), &m, &rows, &err), ECG_OK);
-    assert_int_equal(ecg_neighbours_open(&near, in_folder("near"), &m, &err), ECG_EDATA);
+    assert_int_equal(ecg_neighbours_write(made_path("near"), &m, &rows, &err), ECG_OK);
+    assert_int_equal(ecg_neighbours_open(&near, made_path("near"), &m, &err), ECG_EDATA);
     assert_non_null(strstr(err.msg, "recording 1 is not finite"));
-    assert_int_equal(ecg_model_save(&m, in_folder("model"), &err), ECG_OK);
-    assert_int_equal(ecg_neighbours_open(&near, in_folder("model"), &m, &err), ECG_EFORMAT);
-    assert_int_equal(ecg_neighbours_open(&near, in_folder("none"), &m, &err), ECG_EIO);
+    assert_int_equal(ecg_model_save(&m, made_path("model"), &err), ECG_OK);
+    assert_int_equal(ecg_neighbours_open(&near, made_path("model"), &m, &err), ECG_EFORMAT);
+    assert_int_equal(ecg_neighbours_open(&near, made_path("none"), &m, &err), ECG_EIO);
     ecg_record_clear(&rec);
     ecg_model_clear(&m);
 }
@@ -418,8 +368,8 @@ static void test_another_prevalence(void **state)
     ecg_prevalence *local = NULL;
     ecg_err err = {0};
     make_learned(&m, &rec);
-    write_text(in_folder("here.csv"), "prevalence,code\n0.03,I48.0\n0.5,Potassium_high\n0.1,unheard of\n");
-    if (ecg_prevalence_open(&local, in_folder("here.csv"), &m, &err))
+    write_text(made_path("here.csv"), "prevalence,code\n0.03,I48.0\n0.5,Potassium_high\n0.1,unheard of\n");
+    if (ecg_prevalence_open(&local, made_path("here.csv"), &m, &err))
         fail_msg("%s", err.msg);
     assert_int_equal(ecg_predict(&a, &m, &rec, &(ecg_predict_options){.explain = -1}, &err), ECG_OK);
     assert_int_equal(ecg_predict(&b, &m, &rec, &(ecg_predict_options){.explain = -1, .prevalence = local}, &err), ECG_OK);
@@ -443,9 +393,9 @@ static void test_another_prevalence(void **state)
     ecg_answer_clear(&b);
     ecg_prevalence_close(local);
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-        write_text(in_folder("wrong.csv"), wrong[i].text);
+        write_text(made_path("wrong.csv"), wrong[i].text);
         err = (ecg_err){0};
-        if (!ecg_prevalence_open(&local, in_folder("wrong.csv"), &m, &err) || !strstr(err.msg, wrong[i].words) || local)
+        if (!ecg_prevalence_open(&local, made_path("wrong.csv"), &m, &err) || !strstr(err.msg, wrong[i].words) || local)
             fail_msg("%s: %s", wrong[i].text, err.msg);
     }
     ecg_record_clear(&rec);
@@ -468,8 +418,8 @@ static void test_how_labels_were_told(void **state)
             score[i * D + k] = k == 0 ? label[i * D] : k == 1 ? -label[i * D + 1] : (i * 37 % 101);
         }
     assert_int_equal(ecg_uncertainty_test(&m.uncertain[0], score, label, ROWS), 0);
-    assert_int_equal(ecg_model_save(&m, in_folder("told"), &err), ECG_OK);
-    if (ecg_model_load(&loaded, in_folder("told"), false, false, &err))
+    assert_int_equal(ecg_model_save(&m, made_path("told"), &err), ECG_OK);
+    if (ecg_model_load(&loaded, made_path("told"), false, false, &err))
         fail_msg("%s", err.msg);
     assert_int_equal(ecg_predict(&a, &loaded, &rec, NULL, &err), ECG_OK);
     for (int i = 0; i < D; i++) {
@@ -484,9 +434,9 @@ static void test_how_labels_were_told(void **state)
     assert_true(isnan(a.lab[0].test_auroc));
     ecg_answer_clear(&a);
     m.uncertain[0].tested[1].lo = 2;
-    assert_int_equal(ecg_model_save(&m, in_folder("told"), &err), ECG_OK);
+    assert_int_equal(ecg_model_save(&m, made_path("told"), &err), ECG_OK);
     ecg_model_clear(&loaded);
-    assert_int_equal(ecg_model_load(&loaded, in_folder("told"), false, false, &err), ECG_EDATA);
+    assert_int_equal(ecg_model_load(&loaded, made_path("told"), false, false, &err), ECG_EDATA);
     assert_non_null(strstr(err.msg, "AUROC"));
     ecg_record_clear(&rec);
     ecg_model_clear(&m);
@@ -537,5 +487,5 @@ int main(void)
         cmocka_unit_test(test_how_labels_were_told),
         cmocka_unit_test(test_a_fast_even_rhythm),
     };
-    return cmocka_run_group_tests(tests, begin, end);
+    return cmocka_run_group_tests(tests, made_begin, made_end);
 }

@@ -11,33 +11,6 @@
 
 #include "made.h"
 
-static char folder[64];
-
-static const char *in_folder(const char *name)
-{
-    static char path[4][128];
-    static int turn;
-    turn = (turn + 1) % 4;
-    snprintf(path[turn], sizeof path[turn], "%s/%s", folder, name);
-    return path[turn];
-}
-
-static int begin(void **state)
-{
-    (void)state;
-    snprintf(folder, sizeof folder, "/tmp/ecgraft-weights-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int end(void **state)
-{
-    static const char *const names[] = {"float32.safetensors", "bf16.safetensors", "int8.safetensors", "spoilt.safetensors", "again.safetensors"};
-    (void)state;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        unlink(in_folder(names[i]));
-    return rmdir(folder);
-}
-
 static const char *const names[] = {"float32.safetensors", "bf16.safetensors", "int8.safetensors"};
 static const made_shape shape = {.width = 32, .length = 250, .blocks = 2, .diagnoses = 40, .labs = 5};
 
@@ -47,7 +20,7 @@ static void save_all(void)
     ecg_err err = {0};
     made_model(&m, &shape);
     for (int k = 0; k < 3; k++)
-        if (ecg_model_save_as(&m, in_folder(names[k]), (ecg_weights)k, &err))
+        if (ecg_model_save_as(&m, made_path(names[k]), (ecg_weights)k, &err))
             fail_msg("%s", err.msg);
     ecg_model_clear(&m);
 }
@@ -65,7 +38,7 @@ static void test_how_near(void **state)
     ecg_model *m[3];
     ecg_err err = {0};
     for (int k = 0; k < 3; k++)
-        if (ecg_model_open(&m[k], in_folder(names[k]), &err))
+        if (ecg_model_open(&m[k], made_path(names[k]), &err))
             fail_msg("%s: %s", names[k], err.msg);
     assert_non_null(m[0]->file); /* floats stay in the file */
     assert_true(!m[1]->file && !m[2]->file);
@@ -100,7 +73,7 @@ static void test_how_large(void **state)
     save_all();
     for (int k = 0; k < 3; k++) {
         ecg_bytes b;
-        assert_int_equal(ecg_file_map(&b, in_folder(names[k]), NULL), ECG_OK);
+        assert_int_equal(ecg_file_map(&b, made_path(names[k]), NULL), ECG_OK);
         size[k] = (int64_t)b.len;
         ecg_bytes_free(&b);
     }
@@ -118,7 +91,7 @@ static void test_answers(void **state)
     save_all();
     made_record(&rec, 500, 10, 3);
     for (int k = 0; k < 3; k++) {
-        assert_int_equal(ecg_model_open(&m[k], in_folder(names[k]), NULL), ECG_OK);
+        assert_int_equal(ecg_model_open(&m[k], made_path(names[k]), NULL), ECG_OK);
         assert_int_equal(ecg_predict(&a[k], m[k], &rec, NULL, NULL), ECG_OK);
     }
     double off[3] = {0}, most = 0;
@@ -146,17 +119,17 @@ static void test_back_and_again(void **state)
     for (int k = 0; k < 2; k++) { /* what is loaded and stored in the same bits is the same file; in whole floats the same values */
         static ecg_model m, again;
         ecg_bytes one, two;
-        assert_int_equal(ecg_model_load(&m, in_folder(kept[k]), false, true, NULL), ECG_OK);
-        assert_int_equal(ecg_model_save_as(&m, in_folder("again.safetensors"), k ? ECG_WEIGHTS_INT8 : ECG_WEIGHTS_BF16, NULL), ECG_OK);
-        assert_int_equal(ecg_file_map(&one, in_folder(kept[k]), NULL), ECG_OK);
-        assert_int_equal(ecg_file_map(&two, in_folder("again.safetensors"), NULL), ECG_OK);
+        assert_int_equal(ecg_model_load(&m, made_path(kept[k]), false, true, NULL), ECG_OK);
+        assert_int_equal(ecg_model_save_as(&m, made_path("again.safetensors"), k ? ECG_WEIGHTS_INT8 : ECG_WEIGHTS_BF16, NULL), ECG_OK);
+        assert_int_equal(ecg_file_map(&one, made_path(kept[k]), NULL), ECG_OK);
+        assert_int_equal(ecg_file_map(&two, made_path("again.safetensors"), NULL), ECG_OK);
         assert_int_equal(one.len, two.len);
         if (k == 0)
             assert_memory_equal(one.at, two.at, one.len);
         ecg_bytes_free(&one);
         ecg_bytes_free(&two);
-        assert_int_equal(ecg_model_save(&m, in_folder("again.safetensors"), NULL), ECG_OK);
-        assert_int_equal(ecg_model_load(&again, in_folder("again.safetensors"), true, true, NULL), ECG_OK);
+        assert_int_equal(ecg_model_save(&m, made_path("again.safetensors"), NULL), ECG_OK);
+        assert_int_equal(ecg_model_load(&again, made_path("again.safetensors"), true, true, NULL), ECG_OK);
         assert_memory_equal(m.table.value, again.table.value, m.table.floats * sizeof(float));
         ecg_model_clear(&m);
         ecg_model_clear(&again);
@@ -171,7 +144,7 @@ static void spoil(const spoiling *s)
 {
     ecg_tensors *t;
     ecg_bytes b;
-    assert_int_equal(ecg_file_map(&b, in_folder(s->file), NULL), ECG_OK);
+    assert_int_equal(ecg_file_map(&b, made_path(s->file), NULL), ECG_OK);
     char *copy = malloc(b.len);
     assert_non_null(copy);
     memcpy(copy, b.at, b.len);
@@ -185,7 +158,7 @@ static void spoil(const spoiling *s)
         assert_non_null(found);
         memcpy(found, s->renamed, strlen(s->renamed));
     }
-    FILE *f = fopen(in_folder("spoilt.safetensors"), "wb");
+    FILE *f = fopen(made_path("spoilt.safetensors"), "wb");
     assert_non_null(f);
     assert_int_equal(fwrite(copy, 1, b.len, f), b.len);
     fclose(f);
@@ -212,7 +185,7 @@ static void test_refused(void **state)
         ecg_model *m;
         ecg_err err = {0};
         spoil(&cases[c]);
-        const ecg_status st = ecg_model_open(&m, in_folder("spoilt.safetensors"), &err);
+        const ecg_status st = ecg_model_open(&m, made_path("spoilt.safetensors"), &err);
         if ((st != ECG_EDATA && st != ECG_EUNSUPPORTED) || !strstr(err.msg, cases[c].message))
             fail_msg("%s: status %d, \"%s\"", cases[c].why, (int)st, err.msg);
     }
@@ -224,5 +197,5 @@ int main(void)
         cmocka_unit_test(test_how_near), cmocka_unit_test(test_how_large), cmocka_unit_test(test_answers),
         cmocka_unit_test(test_back_and_again), cmocka_unit_test(test_refused),
     };
-    return cmocka_run_group_tests(tests, begin, end);
+    return cmocka_run_group_tests(tests, made_begin, made_end);
 }

@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/rng.h"
 #include "num/bf16.h"
 #include "num/kernels.h"
+#include "numbers.h"
 
 #if defined(__x86_64__) && defined(__linux__)
 #include <signal.h>
@@ -100,25 +100,6 @@ static void carry_out(int number, siginfo_t *info, void *context)
 }
 
 /* ---- */
-
-static float *noise(size_t n, uint32_t stream)
-{
-    ecg_rng r;
-    float *x = malloc((n + 1) * sizeof *x);
-    assert_non_null(x);
-    ecg_rng_open(&r, 12, 0, stream, 0, 0);
-    for (size_t i = 0; i < n; i++)
-        x[i] = (float)ecg_rng_normal(&r);
-    return x;
-}
-
-static float *copy_of(const float *x, size_t n)
-{
-    float *y = malloc((n + 1) * sizeof *y);
-    assert_non_null(y);
-    memcpy(y, x, n * sizeof *y);
-    return y;
-}
 
 static const struct {
     const char *why;

@@ -11,31 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/rng.h"
 #include "num/bf16.h"
 #include "num/kernels.h"
+#include "numbers.h"
 
 static const char *const levels[] = {"ref", "avx2", "avx512", "amx"};
 enum { LEVELS = sizeof levels / sizeof *levels };
-
-static float *noise(size_t n, uint32_t stream)
-{
-    ecg_rng r;
-    float *x = malloc((n + 1) * sizeof *x);
-    assert_non_null(x);
-    ecg_rng_open(&r, 11, 0, stream, 0, 0);
-    for (size_t i = 0; i < n; i++)
-        x[i] = (float)ecg_rng_normal(&r);
-    return x;
-}
-
-static float *copy_of(const float *x, size_t n)
-{
-    float *y = malloc((n + 1) * sizeof *y);
-    assert_non_null(y);
-    memcpy(y, x, n * sizeof *y);
-    return y;
-}
 
 static void close_to(const char *what, const char *level, unsigned flags, const float *got, const float *want, size_t n, double tolerance)
 {

@@ -8,44 +8,16 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "model/made.h"
 #include "report/serve.h"
 
 enum { TINY_LABELS = 4 };
 
-static void tiny_labels(ecg_label_table *t, const char *set, const char *const *code)
-{
-    snprintf(t->set, sizeof t->set, "%s", set);
-    t->n = TINY_LABELS;
-    t->label = calloc(TINY_LABELS, sizeof *t->label);
-    assert_non_null(t->label);
-    for (int k = 0; k < TINY_LABELS; k++) {
-        snprintf(t->label[k].code, sizeof t->label[k].code, "%s", code[k]);
-        t->label[k].count = 10;
-    }
-    ecg_label_table_hash(t);
-}
-
 static void tiny_model(ecg_model *m)
 {
     static const char *const diagnoses[TINY_LABELS] = {"E119", "I480", "I509", "NORM"}, *const labs[TINY_LABELS] = {"Calcium_low", "Glucose_high", "Potassium_high", "Sodium_low"};
-    ecg_err err = {0};
-    *m = (ecg_model){.synthetic = true, .shared_embedding = true, .preset = "tiny", .heads = 2};
-    ecg_contract_default(&m->contract);
-    m->contract.sets = 2;
-    m->contract.table = calloc(2, sizeof *m->contract.table);
-    assert_non_null(m->contract.table);
-    tiny_labels(&m->contract.table[0], "diagnoses", diagnoses);
-    tiny_labels(&m->contract.table[1], "labs", labs);
-    m->shape = (ecg_encoder_config){.leads = 12, .width = 8, .blocks = 1, .state = 4, .length = 250, .bidirectional = true};
-    m->head[0] = (ecg_head){.set = "diagnoses", .prefix = ECG_HEAD_DIAGNOSES};
-    m->head[1] = (ecg_head){.set = "labs", .prefix = ECG_HEAD_LABS};
-    if (ecg_model_build(m, false, &err))
-        fail_msg("%s", err.msg);
-    ecg_params_init(&m->table, 7);
-    ecg_encoder_init(m->encoder, &m->table, 7);
-    if (ecg_encoder_prepare(m->encoder, &m->table, &err))
-        fail_msg("%s", err.msg);
-    ecg_model_use(m, &(ecg_exec){.k = ecg_kernels_pick(NULL)});
+    made_heads(m, &(made_shape){.width = 8, .length = 250, .blocks = 1, .state = 4, .diagnoses = TINY_LABELS, .labs = TINY_LABELS}, diagnoses, labs);
+    made_ready(m);
 }
 
 static ecg_model served_model;
