@@ -70,7 +70,7 @@ static const made_shape usual = {.width = 24, .length = 250, .blocks = 2, .diagn
 static ecg_model *opened(void)
 {
     static ecg_model made;
-    ecg_model *m;
+    ecg_model *m = NULL;
     ecg_err err = {0};
     const char *path = made_path("model.safetensors");
     made_model(&made, &usual);
