@@ -89,7 +89,7 @@ __attribute__((target("avx512f,avx512bf16"))) static double by_dpbf16(float *out
 
 __attribute__((target("amx-tile,amx-bf16"))) static double by_tiles(float *out, int64_t rounds)
 {
-    const struct {
+    static const struct { /* static: the intrinsic names only its first bytes as read, the rest must be in memory all the same */
         uint8_t palette, start, zero[14];
         uint16_t bytes[16];
         uint8_t rows[16];
