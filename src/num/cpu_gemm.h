@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT
  * cpu_gemm.h: matrix product over vectors of LANES floats, part of cpu_body.h. Columns of b go into panels as wide as WIDE vectors, of which
- * DEPTH rows at a time stay in the first cache; ROWS x panel sums stay in registers and every element of a is broadcast where it lies. Only a
- * transposed a is copied, TALL rows at a time: its columns would fall on each other in the cache. Measured against OpenBLAS 0.3.21: level with
+ * DEPTH rows at a time stay in the first cache; ROWS x panel sums stay in registers and every element of a is broadcast. TALL rows of a, LONG of
+ * k deep, are copied close together and stay in the second cache: as they lie, 2 or 4 kB apart, they would fall on each other in both caches. What
+ * comes from further away, the next panel and the next sums, is asked for before it is needed. Measured against OpenBLAS 0.3.21: level with
  * its AVX-512 code, and four times as fast on CPUs that it does not know and gives its SSE code.
  *
- * In bf16 without tiles both operands are rounded where they are copied, a included, and the multiply-adds are those of float32: the
+ * In bf16 without tiles both operands are rounded where they are copied and the multiply-adds are those of float32: the
  * instruction that multiplies pairs of bf16 was measured slower than them (docs/bf16.md). */
 #include <stdint.h>
 #include <xmmintrin.h>
 
-enum { ROWS = 6, DEPTH = 128, TALL = 16 * ROWS, COLUMNS = 256 };
+enum { ROWS = 6, DEPTH = 128, LONG = 4 * DEPTH, TALL = 21 * ROWS, COLUMNS = 256, PITCH = LONG + 16, EACH = 4 };
 
 typedef uint32_t vu __attribute__((vector_size(LANES * 4)));
 
@@ -70,35 +71,51 @@ static void pack_b(float *packed, const float *b, int n, int k, int ldb, unsigne
     }
 }
 
-/* c (m, columns) = bias or += a (m, depth) panel; row_step, depth_step and block_step (from ROWS rows to the next) walk through a as it is stored;
- * vectors is a constant where it is called */
-static inline __attribute__((always_inline)) void multiply_panel(float *c, const float *a, const float *panel, const float *bias, int m, int depth,
-                                                                 int columns, size_t row_step, size_t depth_step, size_t block_step, int ldc,
-                                                                 bool add_to, const int vectors)
+/* What multiply_panel asks for on the way, a line at a time between its multiply-adds: the panel that comes next, and the sums of the next rows. In
+ * one burst they would take all the places where the core keeps what it waits for. */
+typedef struct {
+    const char *next, *end;
+} ahead;
+
+/* c (m, columns) = bias or += tile (m, depth) panel; row_step, depth_step and block_step (from ROWS rows to the next) walk through the tile;
+ * vectors and the first two steps are constants where it is called */
+static inline __attribute__((always_inline)) void multiply_panel(float *c, const float *tile, const float *panel, const float *bias, int m, int depth,
+                                                                 int columns, const size_t row_step, const size_t depth_step, size_t block_step,
+                                                                 int ldc, bool add_to, ahead later, const int vectors)
 {
-    for (int i0 = 0; i0 < m; i0 += ROWS, a += block_step) {
+    for (int i0 = 0; i0 < m; i0 += ROWS, tile += block_step, c += (size_t)ROWS * ldc) {
         vf sum[ROWS][WIDE];
-        const float *row[ROWS];
-        UNROLL for (int i = 0; i < ROWS; i++) {
-            row[i] = a + (size_t)(i0 + i < m ? i : m - 1 - i0) * row_step; /* beyond the end: the last row again, not stored */
+        UNROLL for (int i = 0; i < ROWS; i++)
             UNROLL for (int v = 0; v < vectors; v++)
                 sum[i][v] = v_set(0);
-        }
-        const float *p = panel;
-        for (size_t l = 0, end = depth * depth_step; l < end; l += depth_step, p += vectors * LANES) {
-            vf b[WIDE];
-            UNROLL for (int v = 0; v < vectors; v++)
-                b[v] = v_load(p + v * LANES);
-            UNROLL for (int i = 0; i < ROWS; i++) {
-                const vf x = v_set(row[i][l]);
+        const float *p = panel, *a = tile;
+        const char *to_come = (const char *)(c + (size_t)ROWS * ldc); /* may lie beyond the end: asked for, never read */
+        int row = 0;
+        for (int l = 0; l < depth; l += EACH) {
+            __builtin_prefetch(later.next);
+            later.next += later.next < later.end ? 64 : 0;
+            __builtin_prefetch(to_come + row, 1);
+            row += 64;
+            if (row == vectors * LANES * 4) {
+                row = 0;
+                to_come += (size_t)ldc * 4;
+            }
+            const int steps = depth - l < EACH ? depth - l : EACH;
+            for (int s = 0; s < steps; s++, p += vectors * LANES, a += depth_step) {
+                vf b[WIDE];
                 UNROLL for (int v = 0; v < vectors; v++)
-                    sum[i][v] = v_fma(x, b[v], sum[i][v]);
+                    b[v] = v_load(p + v * LANES);
+                UNROLL for (int i = 0; i < ROWS; i++) {
+                    const vf x = v_set(a[i * row_step]);
+                    UNROLL for (int v = 0; v < vectors; v++)
+                        sum[i][v] = v_fma(x, b[v], sum[i][v]);
+                }
             }
         }
         UNROLL for (int i = 0; i < ROWS; i++) {
             if (i0 + i >= m)
                 break;
-            float *to = c + (size_t)(i0 + i) * ldc;
+            float *to = c + (size_t)i * ldc;
             UNROLL for (int v = 0; v < vectors; v++) {
                 if (v * LANES >= columns)
                     break;
@@ -113,87 +130,121 @@ static inline __attribute__((always_inline)) void multiply_panel(float *c, const
     }
 }
 
-/* ROWS columns of a beside each other, DEPTH times, then the next ROWS: tile[(i / ROWS * depth + l) * ROWS + i % ROWS] = a[l][i] */
-static void pack_transposed(float *tile, const float *a, int m, int depth, int lda)
+/* The part of a that is multiplied next, close together: rows of a PITCH apart, or of a transposed one ROWS columns beside each other, depth times,
+ * then the next ROWS. Zeros fill the last ROWS. */
+static void pack_tile(float *tile, const float *a, int m, int depth, int lda, bool transposed, bool rounded)
 {
+    const int padded = (m + ROWS - 1) / ROWS * ROWS;
+    if (!transposed) {
+        for (int i = 0; i < padded; i++, a += lda, tile += PITCH) {
+            if (i < m)
+                memcpy(tile, a, depth * sizeof *tile);
+            else
+                memset(tile, 0, depth * sizeof *tile);
+            if (rounded)
+                round_all(tile, (depth + LANES - 1) / LANES * LANES);
+        }
+        return;
+    }
+    float *to = tile;
     for (int i0 = 0; i0 < m; i0 += ROWS, a += ROWS) {
         const int rows = m - i0 < ROWS ? m - i0 : ROWS;
-        for (int l = 0; l < depth; l++, tile += ROWS) {
+        for (int l = 0; l < depth; l++, to += ROWS) {
             const float *from = a + (size_t)l * lda;
             if (rows == ROWS)
-                memcpy(tile, from, ROWS * sizeof *tile);
+                memcpy(to, from, ROWS * sizeof *to);
             else
                 for (int i = 0; i < ROWS; i++)
-                    tile[i] = i < rows ? from[i] : 0;
+                    to[i] = i < rows ? from[i] : 0;
+        }
+    }
+    if (rounded)
+        round_all(tile, ((size_t)padded * depth + LANES - 1) / LANES * LANES);
+}
+
+static inline __attribute__((always_inline)) void times_panel(float *c, const float *tile, const float *panel, const float *bias, int m, int depth, int columns,
+                                                           int ldc, bool transposed, size_t block, bool add_to, ahead later, int vectors)
+{
+#define MULTIPLY(n)                                                                                                                          \
+    if (transposed)                                                                                                                          \
+        multiply_panel(c, tile, panel, bias, m, depth, columns, 1, ROWS, block, ldc, add_to, later, n);                                      \
+    else                                                                                                                                     \
+        multiply_panel(c, tile, panel, bias, m, depth, columns, PITCH, 1, block, ldc, add_to, later, n)
+    if (vectors == WIDE) {
+        MULTIPLY(WIDE);
+    } else if (vectors == WIDE / 2) {
+        MULTIPLY(WIDE / 2);
+    } else {
+        MULTIPLY(1);
+    }
+#undef MULTIPLY
+}
+
+/* by a packed b: panel after panel over LONG of k, so that c is touched again while it is in the cache */
+static void by_packed(float *c, const float *a, const float *b, const float *bias, int m, int n, int k, int lda, int ldc, unsigned flags, bool rounded)
+{
+    _Alignas(64) float tile[TALL * PITCH];
+    const bool ta = flags & ECG_GEMM_TA;
+    for (int i = 0; i < m; i += TALL) {
+        const int rows = m - i < TALL ? m - i : TALL;
+        for (int l0 = 0; l0 < k; l0 += LONG) {
+            const int end = k - l0 < LONG ? k : l0 + LONG;
+            pack_tile(tile, ta ? a + (size_t)l0 * lda + i : a + (size_t)i * lda + l0, rows, end - l0, lda, ta, rounded);
+            for (int j = 0, vectors; j < n; j += vectors * LANES) {
+                vectors = panel_vectors(n - j);
+                const int width = vectors * LANES, columns = n - j < width ? n - j : width;
+                for (int l = l0; l < end; l += DEPTH) {
+                    const int depth = end - l < DEPTH ? end - l : DEPTH;
+                    const float *panel = b + (size_t)j * k + (size_t)l * width, *next = panel + (size_t)depth * width;
+                    const bool add_to = l > 0 || flags & ECG_GEMM_ADD;
+                    times_panel(c + (size_t)i * ldc + j, tile + (ta ? ROWS : 1) * (l - l0), panel, bias && !add_to ? bias + j : NULL, rows, depth, columns, ldc,
+                                ta, ta ? (size_t)ROWS * (end - l0) : ROWS * PITCH, add_to, (ahead){(const char *)next, (const char *)(next + (size_t)depth * width)}, vectors);
+                }
+            }
         }
     }
 }
 
-/* rows of a, or ROWS columns beside each other, rounded: tile[i * depth + l], or as pack_transposed leaves them */
-static void pack_rounded(float *tile, const float *a, int m, int depth, int lda, bool transposed)
+/* by a b that is packed here, COLUMNS of it at a time */
+static void by_plain(float *c, const float *a, const float *b, const float *bias, int m, int n, int k, int lda, int ldb, int ldc, unsigned flags, bool rounded)
 {
-    size_t n = (size_t)m * depth;
-    if (transposed) {
-        pack_transposed(tile, a, m, depth, lda);
-        n = (size_t)(m + ROWS - 1) / ROWS * ROWS * depth;
-    } else {
-        for (int i = 0; i < m; i++)
-            memcpy(tile + (size_t)i * depth, a + (size_t)i * lda, depth * sizeof *tile);
-    }
-    for (size_t i = n; i % LANES; i++)
-        tile[i] = 0;
-    round_all(tile, (n + LANES - 1) / LANES * LANES);
+    _Alignas(64) float own[DEPTH * COLUMNS], tile[TALL * PITCH];
+    const bool ta = flags & ECG_GEMM_TA, tb = flags & ECG_GEMM_TB;
+    for (int j0 = 0; j0 < n; j0 += COLUMNS)
+        for (int l = 0; l < k; l += DEPTH) {
+            const int depth = k - l < DEPTH ? k - l : DEPTH, end = n - j0 < COLUMNS ? n : j0 + COLUMNS;
+            const bool add_to = l > 0 || flags & ECG_GEMM_ADD;
+            for (int j = j0, width; j < end; j += width) {
+                width = panel_vectors(n - j) * LANES;
+                float *panel = own + (size_t)(j - j0) * depth;
+                pack_panel(panel, tb ? b + (size_t)j * ldb + l : b + (size_t)l * ldb + j, depth, n - j < width ? n - j : width, width, ldb, tb);
+                if (rounded)
+                    round_all(panel, (size_t)width * depth);
+            }
+            for (int i = 0; i < m; i += TALL) {
+                const int rows = m - i < TALL ? m - i : TALL;
+                pack_tile(tile, ta ? a + (size_t)l * lda + i : a + (size_t)i * lda + l, rows, depth, lda, ta, rounded);
+                for (int j = j0, vectors; j < end; j += vectors * LANES) {
+                    vectors = panel_vectors(n - j);
+                    const int width = vectors * LANES, columns = n - j < width ? n - j : width;
+                    const float *panel = own + (size_t)(j - j0) * depth, *next = panel + (size_t)depth * width;
+                    times_panel(c + (size_t)i * ldc + j, tile, panel, bias && !add_to ? bias + j : NULL, rows, depth, columns, ldc, ta,
+                                ta ? (size_t)ROWS * depth : ROWS * PITCH, add_to, (ahead){(const char *)next, (const char *)next}, vectors);
+                }
+            }
+        }
 }
 
 static inline __attribute__((always_inline)) void product(float *c, const float *a, const float *b, const float *bias, int m, int n, int k, int lda,
                                                           int ldb, int ldc, unsigned flags, const bool rounded)
 {
-    _Alignas(64) float own[DEPTH * COLUMNS], tile[TALL * DEPTH + 16];
-    const bool ta = flags & ECG_GEMM_TA, tb = flags & ECG_GEMM_TB;
     for (int i = 0; k <= 0 && !(flags & ECG_GEMM_ADD) && i < m; i++) /* an empty sum */
         for (int j = 0; j < n; j++)
             c[(size_t)i * ldc + j] = bias ? bias[j] : 0;
-    for (int l = 0; l < k; l += DEPTH) {
-        const int depth = k - l < DEPTH ? k - l : DEPTH;
-        const bool add_to = l > 0 || flags & ECG_GEMM_ADD;
-        for (int j0 = 0; j0 < n; j0 += COLUMNS) {
-            const int end = n - j0 < COLUMNS ? n : j0 + COLUMNS;
-            if (!(flags & ECG_GEMM_PACKED))
-                for (int j = j0, width; j < end; j += width) {
-                    width = panel_vectors(n - j) * LANES;
-                    pack_panel(own + (size_t)(j - j0) * depth, tb ? b + (size_t)j * ldb + l : b + (size_t)l * ldb + j, depth,
-                               n - j < width ? n - j : width, width, ldb, tb);
-                    if (rounded)
-                        round_all(own + (size_t)(j - j0) * depth, (size_t)width * depth);
-                }
-            const int tall = ta || rounded ? TALL : m;
-            for (int i = 0; i < m; i += tall) {
-                const int rows = m - i < tall ? m - i : tall;
-                const float *from = a + (size_t)i * lda + l;
-                if (ta || rounded)
-                    from = tile;
-                if (rounded)
-                    pack_rounded(tile, ta ? a + (size_t)l * lda + i : a + (size_t)i * lda + l, rows, depth, lda, ta);
-                else if (ta)
-                    pack_transposed(tile, a + (size_t)l * lda + i, rows, depth, lda);
-                const size_t row = rounded ? depth : lda; /* of a as it lies */
-                const size_t row_step = ta ? 1 : row, depth_step = ta ? ROWS : 1, block_step = ta ? (size_t)depth * ROWS : ROWS * row;
-                for (int j = j0, vectors; j < end; j += vectors * LANES) {
-                    vectors = panel_vectors(n - j);
-                    const int width = vectors * LANES, columns = n - j < width ? n - j : width;
-                    const float *panel = flags & ECG_GEMM_PACKED ? b + (size_t)j * k + (size_t)l * width : own + (size_t)(j - j0) * depth;
-                    float *to = c + (size_t)i * ldc + j;
-                    const float *first = bias && !add_to ? bias + j : NULL;
-                    if (vectors == WIDE)
-                        multiply_panel(to, from, panel, first, rows, depth, columns, row_step, depth_step, block_step, ldc, add_to, WIDE);
-                    else if (vectors == WIDE / 2)
-                        multiply_panel(to, from, panel, first, rows, depth, columns, row_step, depth_step, block_step, ldc, add_to, WIDE / 2);
-                    else
-                        multiply_panel(to, from, panel, first, rows, depth, columns, row_step, depth_step, block_step, ldc, add_to, 1);
-                }
-            }
-        }
-    }
+    if (flags & ECG_GEMM_PACKED)
+        by_packed(c, a, b, bias, m, n, k, lda, ldc, flags, rounded);
+    else
+        by_plain(c, a, b, bias, m, n, k, lda, ldb, ldc, flags, rounded);
 }
 
 static void gemm(float *c, const float *a, const float *b, const float *bias, int m, int n, int k, int lda, int ldb, int ldc, unsigned flags)
