@@ -251,15 +251,16 @@ void ecg_encoder_freeze(ecg_encoder *e, ecg_params *table, int blocks)
 /* A sample on its way through. Of one whose backward pass follows later only o of each block is kept: what costs a product to make again. The rest
  * comes again from x and o, bit for bit, for less than bringing it from memory would take. */
 typedef struct {
-    float *x;                /* (L, leads) input without NAN */
-    float **u;               /* (blocks + 1, or 2 that take turns) input of each block, output of the last; (L, H) each */
-    ecg_block_acts *block;   /* (blocks, or 1 that all use) */
-    float *inner, *outer;    /* (blocks, H) dropout scales */
+    float *x;             /* (L, leads) input without NAN */
+    float **u;            /* (blocks + 1, or 2 that take turns) input of each block, output of the last; (L, H) each */
+    float **r, **stat;    /* (blocks) before and of the LayerNorm, (L, H) and (L, 2); for a backward pass only */
+    float *v, *o;         /* (L, H) of the block at work; (blocks, or 1 that all use; L, 2H) where o is not kept */
+    float *inner, *outer; /* (blocks, H) dropout scales */
 } sample;
 
 typedef struct {
     sample act;
-    float *scratch, *work;   /* ecg_s4_conv_scratch; (L, 4H) */
+    float *scratch, *work;   /* ecg_s4_conv_scratch; ecg_block_work */
     float *d[2];             /* (L, H) gradient going down */
     float *pooled;           /* (H) */
 } worker_work;
@@ -275,30 +276,28 @@ struct ecg_encoder_work {
     float *packed, *packed_back; /* (blocks) output weights as the products want them, ecg_packed floats each; back: for training only */
 };
 
-/* Takes the buffers of one sample. deep: for a backward pass; else blocks share theirs, u takes turns. Counts floats only if a is NULL. */
+/* Takes the buffers of one sample. deep: for a backward pass; else u takes turns. Counts floats only if a is NULL. */
 static bool take_sample(sample *s, const ecg_encoder *e, ecg_arena *a, bool deep, size_t *floats)
 {
-    const size_t L = e->c.length, H = e->c.width, blocks = e->c.blocks;
-    const size_t per_block = 5 * L * H + 2 * L, sets = deep ? blocks : 1, inputs = deep ? blocks + 1 : 2;
-    *floats += L * e->c.leads + inputs * L * H + sets * per_block + 2 * blocks * H;
+    const size_t L = e->c.length, H = e->c.width, blocks = e->c.blocks, sets = deep ? blocks : 1, inputs = deep ? blocks + 1 : 2;
+    *floats += L * e->c.leads + (inputs + 1 + 2 * sets) * L * H + (deep ? blocks * (L * H + 2 * L) : 0) + 2 * blocks * H;
     if (!a)
         return true;
     s->x = ecg_arena_take(a, L * e->c.leads, sizeof(float));
     s->u = ecg_arena_take(a, inputs, sizeof *s->u);
-    s->block = ecg_arena_take(a, sets, sizeof *s->block);
+    s->r = ecg_arena_take(a, blocks, sizeof *s->r);
+    s->stat = ecg_arena_take(a, blocks, sizeof *s->stat);
+    s->v = ecg_arena_take(a, L * H, sizeof(float));
+    s->o = ecg_arena_take(a, sets * L * 2 * H, sizeof(float));
     s->inner = ecg_arena_take(a, blocks * H, sizeof(float));
     s->outer = ecg_arena_take(a, blocks * H, sizeof(float));
-    bool ok = s->x && s->u && s->block && s->inner && s->outer;
+    bool ok = s->x && s->u && s->r && s->stat && s->v && s->o && s->inner && s->outer;
     for (size_t i = 0; ok && i < inputs; i++)
         ok = (s->u[i] = ecg_arena_take(a, L * H, sizeof(float)));
-    for (size_t i = 0; ok && i < sets; i++) {
-        ecg_block_acts *b = &s->block[i];
-        b->slope = ecg_arena_take(a, L * H, sizeof(float));
-        b->g = ecg_arena_take(a, L * H, sizeof(float));
-        b->o = ecg_arena_take(a, 2 * L * H, sizeof(float));
-        b->r = ecg_arena_take(a, L * H, sizeof(float));
-        b->stat = ecg_arena_take(a, 2 * L, sizeof(float));
-        ok = b->slope && b->g && b->o && b->r && b->stat;
+    for (size_t i = 0; ok && deep && i < blocks; i++) {
+        s->r[i] = ecg_arena_take(a, L * H, sizeof(float));
+        s->stat[i] = ecg_arena_take(a, 2 * L, sizeof(float));
+        ok = s->r[i] && s->stat[i];
     }
     return ok;
 }
@@ -315,7 +314,7 @@ static bool take_work(ecg_encoder_work *w, const ecg_encoder *e, ecg_arena *a, i
         worker_work *ww = a ? &w->worker[i] : NULL;
         if (!take_sample(a ? &ww->act : NULL, e, a, training, floats))
             return false;
-        *floats += ecg_s4_conv_scratch(&e->layer->conv) + H + (training ? 6 * L * H : 0);
+        *floats += ecg_s4_conv_scratch(&e->layer->conv) + H + (training ? 2 * L * H + ecg_block_work(e->c.length, e->c.width) : 0);
         if (!a)
             continue;
         ww->scratch = ecg_arena_take(a, ecg_s4_conv_scratch(&e->layer->conv), sizeof(float));
@@ -323,7 +322,7 @@ static bool take_work(ecg_encoder_work *w, const ecg_encoder *e, ecg_arena *a, i
         if (!ww->scratch || !ww->pooled)
             return false;
         if (training) {
-            ww->work = ecg_arena_take(a, 4 * L * H, sizeof(float));
+            ww->work = ecg_arena_take(a, ecg_block_work(e->c.length, e->c.width), sizeof(float));
             ww->d[0] = ecg_arena_take(a, L * H, sizeof(float));
             ww->d[1] = ecg_arena_take(a, L * H, sizeof(float));
             if (!ww->work || !ww->d[0] || !ww->d[1])
@@ -448,39 +447,39 @@ static ecg_block block_of(const job *j, int i)
     return b;
 }
 
-static ecg_block_acts acts_of(const sample *s, const ecg_encoder_config *c, bool deep, float *kept, int i)
-{
-    ecg_block_acts a = s->block[deep ? i : 0];
-    if (kept)
-        a.o = kept + (size_t)i * c->length * 2 * c->width;
-    a.forward_only = !deep;
-    return a;
-}
-
-/* kept: o of all blocks, NULL: the sample's own. deep: a backward pass follows at once; with kept it has gone forwards before. Returns the last block's
- * output (L, H). */
-static const float *forward_sample(const job *j, sample *s, float *kept, bool deep, float *scratch, int b)
+/* x without NAN, dropout scales, the first block's input: what every way through begins with */
+static void begin_sample(const job *j, sample *s, int b)
 {
     const ecg_encoder_config *c = &j->e->c;
     const int L = c->length, H = c->width;
     const float *x = j->x + (size_t)b * L * c->leads;
     for (int i = 0; i < L * c->leads; i++)
         s->x[i] = isnan(x[i]) ? 0 : x[i];
+    for (int i = 0; j->drop && c->dropout > 0 && i < c->blocks; i++) {
+        ecg_dropout_scale(s->inner + (size_t)i * H, j->drop, b, 2 * i, H, c->dropout);
+        ecg_dropout_scale(s->outer + (size_t)i * H, j->drop, b, 2 * i + 1, H, c->dropout);
+    }
     j->k->gemm(s->u[0], s->x, ecg_value(j->table, j->e->in_w), ecg_value(j->table, j->e->in_b), L, H, c->leads, c->leads, c->leads, H, ECG_GEMM_TB);
+}
+
+/* of block i; NULL: no dropout */
+static const float *scale_of(const job *j, const float *scale, int i)
+{
+    return j->drop && j->e->c.dropout > 0 ? scale + (size_t)i * j->e->c.width : NULL;
+}
+
+/* o: of all blocks (blocks, L, 2H), NULL: not wanted. Returns the last block's output (L, H). */
+static const float *forward_sample(const job *j, sample *s, float *o, float *scratch, int b)
+{
+    const ecg_encoder_config *c = &j->e->c;
+    const size_t of_block = 2 * (size_t)c->length * c->width;
+    begin_sample(j, s, b);
     for (int i = 0; i < c->blocks; i++) {
         const ecg_block block = block_of(j, i);
-        float *inner = NULL, *outer = NULL;
-        if (j->drop && c->dropout > 0) {
-            inner = s->inner + (size_t)i * H;
-            outer = s->outer + (size_t)i * H;
-            ecg_dropout_scale(inner, j->drop, b, 2 * i, H, c->dropout);
-            ecg_dropout_scale(outer, j->drop, b, 2 * i + 1, H, c->dropout);
-        }
-        ecg_block_acts acts = acts_of(s, c, deep, kept, i);
-        acts.again = deep && kept;
-        ecg_block_forward(s->u[deep ? i + 1 : (i + 1) % 2], &block, &acts, s->u[deep ? i : i % 2], inner, outer, j->k, scratch);
+        ecg_block_forward(s->u[(i + 1) % 2], s->v, o ? o + i * of_block : s->o, o ? ecg_block_rows(c->length) : 0, &block, s->u[i % 2],
+                          scale_of(j, s->inner, i), scale_of(j, s->outer, i), j->k, scratch);
     }
-    return s->u[deep ? c->blocks : c->blocks % 2];
+    return s->u[c->blocks % 2];
 }
 
 static void forward_item(void *ctx, int b, int worker)
@@ -488,7 +487,7 @@ static void forward_item(void *ctx, int b, int worker)
     const job *j = ctx;
     worker_work *w = &j->w->worker[worker];
     const int L = j->e->c.length, H = j->e->c.width;
-    const float *last = forward_sample(j, &w->act, b < j->w->keep ? j->w->kept[b] : NULL, false, w->scratch, b);
+    const float *last = forward_sample(j, &w->act, b < j->w->keep ? j->w->kept[b] : NULL, w->scratch, b);
     float *h = j->h + (size_t)b * H;
     memset(h, 0, sizeof *h * H);
     j->k->sum_rows(h, last, L, H);
@@ -516,7 +515,8 @@ static bool block_wanted(const ecg_params *t, const layer *l)
     return wanted(t, l->C) || wanted(t, l->D) || wanted(t, l->out_w) || wanted(t, l->out_b) || wanted(t, l->norm_w) || wanted(t, l->norm_b);
 }
 
-static void backward_sample(const job *j, float *kept, worker_work *w, float *slice, int b)
+/* first: nothing is in the slice yet but zeros, and in place of a weight's gradient not even they */
+static void backward_sample(const job *j, const float *o, worker_work *w, float *slice, bool first, int b)
 {
     const sample *s = &w->act;
     const ecg_encoder *e = j->e;
@@ -538,13 +538,12 @@ static void backward_sample(const job *j, float *kept, worker_work *w, float *sl
             .out_b = wanted(j->table, l->out_b) ? slice + l->g_out_b : NULL,
             .norm_w = norm ? slice + l->g_norm_w : NULL,
             .norm_b = norm ? slice + l->g_norm_b : NULL,
+            .first = first,
         };
         if (taps)
             ecg_s4_conv_gradient_into(&grads, &l->conv, slice + l->g_conv, slice + l->g_D);
-        const bool dropped = j->drop && c->dropout > 0;
-        const ecg_block_acts acts = acts_of(s, c, true, kept, i);
-        ecg_block_backward(i > j->lowest ? below : NULL, &grads, &block, &acts, d, s->u[i],
-                           dropped ? s->outer + (size_t)i * H : NULL, j->k, w->scratch, w->work);
+        const ecg_block_past past = {s->u[i], o + 2 * (size_t)i * L * H, s->r[i], s->stat[i], scale_of(j, s->inner, i), scale_of(j, s->outer, i)};
+        ecg_block_backward(i > j->lowest ? below : NULL, &grads, &block, &past, d, j->k, w->scratch, w->work);
         float *t = d;
         d = below;
         below = t;
@@ -584,18 +583,43 @@ static void add_slice(job *j, const float *slice, int item)
     pthread_mutex_unlock(&j->lock);
 }
 
+/* What the backward pass needs of sample b beside o. */
+static void again(const job *j, sample *s, const float *o, int b)
+{
+    const ecg_encoder_config *c = &j->e->c;
+    begin_sample(j, s, b);
+    for (int i = 0; i < c->blocks; i++) {
+        const ecg_block block = block_of(j, i);
+        ecg_block_again(s->u[i + 1], s->r[i], s->stat[i], &block, o + 2 * (size_t)i * c->length * c->width, s->u[i], scale_of(j, s->outer, i), j->k);
+    }
+}
+
+/* zeros wherever gradients are added; a weight's is written by the first sample */
+static void clear_slice(const ecg_encoder *e, float *slice)
+{
+    size_t from = 0;
+    for (int i = 0; i < e->c.blocks; i++) {
+        const layer *l = &e->layer[i];
+        memset(slice + from, 0, sizeof *slice * (l->g_out_w - from));
+        from = l->g_out_b;
+    }
+    memset(slice + from, 0, sizeof *slice * (e->slice_floats - from));
+}
+
 static void backward_item(void *ctx, int item, int worker)
 {
     job *j = ctx;
     worker_work *w = &j->w->worker[worker];
     const int buffers = j->w->workers < SLICES ? j->w->workers : SLICES;
     float *slice = j->w->slice + (size_t)(item % buffers) * j->e->slice_floats;
-    memset(slice, 0, sizeof *slice * j->e->slice_floats);
+    clear_slice(j->e, slice);
     const int from = (int)((int64_t)j->B * item / j->slices), to = (int)((int64_t)j->B * (item + 1) / j->slices);
     for (int b = from; b < to; b++) {
-        float *kept = b < j->w->keep ? j->w->kept[b] : NULL;
-        forward_sample(j, &w->act, kept, true, w->scratch, b);
-        backward_sample(j, kept, w, slice, b);
+        float *o = b < j->w->keep ? j->w->kept[b] : w->act.o;
+        if (b >= j->w->keep)
+            forward_sample(j, &w->act, o, w->scratch, b);
+        again(j, &w->act, o, b);
+        backward_sample(j, o, w, slice, b == from, b);
     }
     add_slice(j, slice, item);
 }

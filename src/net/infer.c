@@ -149,14 +149,6 @@ static void input_rows(const job *j, const buffers *crop, const buffers *mine, c
     j->k->gemm(crop->u + (size_t)from * c->width, mine->x, j->f->in_w, j->f->in_b, rows, c->width, c->leads, c->leads, c->leads, c->width, ECG_GEMM_PACKED);
 }
 
-static void convolve(const job *j, const ecg_block *b, const buffers *crop, const buffers *mine)
-{
-    if (b->scan.in)
-        j->k->scan(crop->v, crop->u, &b->scan, mine->scratch);
-    else
-        j->k->conv(crop->v, crop->u, b->k0, b->k1, b->D, b->L, b->H, mine->scratch);
-}
-
 static void copy_channels(float *to, const float *from, int L, int n, int to_row, int from_row)
 {
     for (int t = 0; t < L; t++, to += to_row, from += from_row)
@@ -184,12 +176,8 @@ static void convolve_channels(const job *j, const ecg_block *b, const buffers *c
 /* u (rows from..) = LayerNorm(u + GLU(GELU(v) Wo^T + bo)) */
 static void finish_rows(const job *j, const ecg_block *b, const buffers *crop, const buffers *mine, int from, int rows)
 {
-    const int H = b->H;
-    float *u = crop->u + (size_t)from * H, *v = crop->v + (size_t)from * H;
-    j->k->gelu(v, NULL, v, NULL, rows, H);
-    j->k->gemm(mine->o, v, b->packed, b->out_b, rows, 2 * H, H, H, H, 2 * H, ECG_GEMM_PACKED | ECG_GEMM_WIDE);
-    j->k->glu(u, mine->o, NULL, u, rows, H);
-    j->k->layernorm(u, NULL, u, b->norm_w, b->norm_b, rows, H);
+    float *u = crop->u + (size_t)from * b->H;
+    ecg_block_finish(u, crop->v + (size_t)from * b->H, mine->o, b, u, NULL, NULL, rows, j->k);
 }
 
 static void mean_over_time(const job *j, const buffers *crop, int b)
@@ -213,9 +201,7 @@ static void whole_crop(void *ctx, int item, int worker)
     for (int r = 0; r < c->length; r += ROWS)
         input_rows(j, b, b, x, r, c->length - r < ROWS ? c->length - r : ROWS);
     for (int i = 0; i < c->blocks; i++) {
-        convolve(j, &j->f->block[i], b, b);
-        for (int r = 0; r < c->length; r += ROWS)
-            finish_rows(j, &j->f->block[i], b, b, r, c->length - r < ROWS ? c->length - r : ROWS);
+        ecg_block_forward(b->u, b->v, b->o, 0, &j->f->block[i], b->u, NULL, NULL, j->k, b->scratch);
     }
     mean_over_time(j, b, item);
 }
@@ -239,7 +225,7 @@ static void convolve_piece(void *ctx, int item, int worker)
     const ecg_block *b = &j->f->block[j->block];
     const int parts = channel_parts(b);
     if (parts == 1)
-        convolve(j, b, &j->w->at[item], &j->w->at[worker]);
+        ecg_block_convolve(j->w->at[item].v, b, j->w->at[item].u, j->k, j->w->at[worker].scratch);
     else
         convolve_channels(j, b, &j->w->at[item / parts], &j->w->at[worker], item % parts * CHANNELS);
 }

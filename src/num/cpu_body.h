@@ -278,7 +278,7 @@ static void pack(float *dst, const float *src, int L, int padded, int H, int n, 
         src += (size_t)(L - 1) * H;
     const ptrdiff_t stride = step < 0 ? -(ptrdiff_t)H : H;
     for (int t = 0; t < L; t++, src += stride)
-        v_store(dst + (size_t)t * LANES, load_some(src, n));
+        __builtin_prefetch(src + LANES, 0, 2), v_store(dst + (size_t)t * LANES, load_some(src, n)); /* and the next panel on its way */
     memset(dst + (size_t)L * LANES, 0, sizeof *dst * LANES * (padded - L));
 }
 

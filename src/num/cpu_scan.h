@@ -88,8 +88,8 @@ ALWAYS void bring_out(vf sum[2][HALF], const float *a, ptrdiff_t a_next, ptrdiff
     }
 }
 
-/* y (L, n of H) from the signal x in scratch, the taps around mid, the states P of one way and, if both, Q of the other */
-ALWAYS void bring_out_all(float *y, const float *x, const float *mid, const way *one, const way *other, const float *P, const float *Q, int L, int H,
+/* y (L, n of H) = plus, if any, and what comes of the signal x in scratch, the taps around mid, the states P of one way and, if both, Q of the other */
+ALWAYS void bring_out_all(float *y, const float *plus, const float *x, const float *mid, const way *one, const way *other, const float *P, const float *Q, int L, int H,
                           int n, int chunks, const int N, const bool both)
 {
     for (int c = 0; c < chunks; c += 2)
@@ -102,8 +102,11 @@ ALWAYS void bring_out_all(float *y, const float *x, const float *mid, const way 
             if (both)
                 bring_out(sum, other->read + i0 * other->read_step, other->read_step, ECG_PANEL, Q + (size_t)c * N * LANES, (size_t)N * LANES, N);
             for (int k = 0; k < 2; k++)
-                for (int i = 0, t = (c + k) * T + i0; i < HALF && t < L; i++, t++)
-                    store_some(y + (size_t)t * H, sum[k][i], n);
+                for (int i = 0, t = (c + k) * T + i0; i < HALF && t < L; i++, t++) {
+                    float *to = y + (size_t)t * H;
+                    __builtin_prefetch(to + LANES, 1, 2);
+                    store_some(to, sum[k][i] + (plus ? load_some(plus + (size_t)t * H, n) : v_set(0)), n);
+                }
         }
 }
 
@@ -157,7 +160,7 @@ ALWAYS void scan_panels(float *y, const float *u, const ecg_scan *c, float *scra
         if (both)
             take_in(r.Q, &left, r.x, r.chunks, N);
         run_states(r.P, r.Q, p.step, row, ECG_PANEL, r.chunks, N, both);
-        bring_out_all(y + h, r.x, r.mid, &right, &left, r.P, r.Q, c->L, c->H, n, r.chunks, N, both);
+        bring_out_all(y + h, NULL, r.x, r.mid, &right, &left, r.P, r.Q, c->L, c->H, n, r.chunks, N, both);
     }
 }
 
@@ -221,8 +224,8 @@ ALWAYS void read_gradient(float *out, ptrdiff_t out_step, const float *dy, const
         }
 }
 
-ALWAYS void scan_panels_backward(float *du, const ecg_scan_grads *g, const float *dy, const float *u, const ecg_scan *c, float *scratch, const int N,
-                                 const bool both)
+ALWAYS void scan_panels_backward(float *du, const float *plus, const ecg_scan_grads *g, const float *dy, const float *u, const ecg_scan *c, float *scratch,
+                                 const int N, const bool both)
 {
     const room r = room_of(c, scratch);
     const ptrdiff_t row = N * ECG_PANEL;
@@ -241,7 +244,7 @@ ALWAYS void scan_panels_backward(float *du, const ecg_scan_grads *g, const float
             else
                 memset(r.P, 0, sizeof *r.P * r.chunks * N * LANES);
             run_states(r.P, r.Q, p.step, ECG_PANEL, row, r.chunks, N, true);
-            bring_out_all(du + h, r.dy, r.mid, &from_right, &from_left, r.Q, r.P, c->L, c->H, n, r.chunks, N, both);
+            bring_out_all(du + h, plus ? plus + h : NULL, r.dy, r.mid, &from_right, &from_left, r.Q, r.P, c->L, c->H, n, r.chunks, N, both);
         }
         if (g) {
             const size_t block = (size_t)p.panel * T * N * ECG_PANEL + p.at;
@@ -264,11 +267,11 @@ ALWAYS void scan_panels_backward(float *du, const ecg_scan_grads *g, const float
     }
 }
 
-static void scan_backward(float *du, const ecg_scan_grads *g, const float *dy, const float *u, const ecg_scan *c, float *scratch)
+static void scan_backward(float *du, const float *plus, const ecg_scan_grads *g, const float *dy, const float *u, const ecg_scan *c, float *scratch)
 {
     if (c->states == 8 && c->out[1])
-        scan_panels_backward(du, g, dy, u, c, scratch, 8, true);
+        scan_panels_backward(du, plus, g, dy, u, c, scratch, 8, true);
     else
-        scan_panels_backward(du, g, dy, u, c, scratch, c->states, c->out[1] != NULL);
+        scan_panels_backward(du, plus, g, dy, u, c, scratch, c->states, c->out[1] != NULL);
 }
 #undef ALWAYS

@@ -53,10 +53,10 @@ typedef struct ecg_kernels {
     /* du (L, H) is overwritten (NULL: not wanted); dk0, dk1 (L, H) and dD (H) are added to (NULL: not wanted, all of them together) */
     void (*conv_backward)(float *du, float *dk0, float *dk1, float *dD, const float *dy, const float *u, const float *k0, const float *k1,
                           const float *D, int L, int H, float *scratch);
-    /* the same map by states; y, u, du, dy (L, H); scratch: ecg_scan_scratch(L, states). du is overwritten (NULL: not wanted), g is added to
-     * (NULL: not wanted) */
+    /* the same map by states; y, u, du, dy (L, H); scratch: ecg_scan_scratch(L, states). du is overwritten (NULL: not wanted) and begins as plus
+     * (L, H; NULL: 0; may be du), g is added to (NULL: not wanted) */
     void (*scan)(float *y, const float *u, const ecg_scan *c, float *scratch);
-    void (*scan_backward)(float *du, const ecg_scan_grads *g, const float *dy, const float *u, const ecg_scan *c, float *scratch);
+    void (*scan_backward)(float *du, const float *plus, const ecg_scan_grads *g, const float *dy, const float *u, const ecg_scan *c, float *scratch);
     /* x (rows, H): y = gelu(x) scale, slope = gelu'(x) scale, by erf; scale (H) NULL: 1; slope NULL: not wanted, may be x */
     void (*gelu)(float *y, float *slope, const float *x, const float *scale, int rows, int H);
     /* o (rows, 2H): the gates o[:, H:] become their sigmoid, then y (rows, H) = o[:, :H] * o[:, H:] * scale (H) + plus (rows, H); scale NULL: 1,

@@ -180,12 +180,12 @@ static void scan(float *y, const float *u, const ecg_scan *c, float *scratch)
 }
 
 /* du: the transposed map. a is the adjoint of the state that chunk k met: a <- step^T a + sum_i out[i] dy[i] */
-static void scan_du(float *du, const float *dy, const ecg_scan *c, int h)
+static void scan_du(float *du, const float *plus, const float *dy, const ecg_scan *c, int h)
 {
     const lane l = lane_of(c, h);
     for (int s = 0; s < l.L; s++) {
         const int k = s / ECG_CHUNK;
-        double sum = (double)c->D[h] * dy[(size_t)s * l.H];
+        double sum = (double)c->D[h] * dy[(size_t)s * l.H] + (plus ? plus[(size_t)s * l.H] : 0);
         for (int t = k * ECG_CHUNK; t < (k + 1) * ECG_CHUNK && t < l.L; t++)
             sum += (double)l.near[(t - s) * ECG_PANEL] * dy[(size_t)t * l.H];
         du[(size_t)s * l.H] = (float)sum;
@@ -242,12 +242,12 @@ static void scan_gradients(const ecg_scan_grads *g, const float *dy, const float
     }
 }
 
-static void scan_backward(float *du, const ecg_scan_grads *g, const float *dy, const float *u, const ecg_scan *c, float *scratch)
+static void scan_backward(float *du, const float *plus, const ecg_scan_grads *g, const float *dy, const float *u, const ecg_scan *c, float *scratch)
 {
     (void)scratch;
     for (int h = 0; h < c->H; h++) {
         if (du)
-            scan_du(du + h, dy + h, c, h);
+            scan_du(du + h, plus ? plus + h : NULL, dy + h, c, h);
         if (g)
             scan_gradients(g, dy + h, u + h, c, h);
     }

@@ -15,7 +15,7 @@ typedef struct {
     int B, L, H, N;
     ecg_block block;
     float *phi, *k0, *k1, *C, *D, *out_w, *out_b;
-    ecg_block_acts acts; /* (B) samples one after the other */
+    float *g, *o; /* (B) samples one after the other */
     float *inner;        /* (B, H), NULL without dropout */
     float *u, *y, *dy, *du, *scratch, *work;
     float *v, *linear;   /* (B) between the kernels: after the convolution, before the gates */
@@ -31,10 +31,11 @@ static bool fill(layer *m, golden_out *o, const ecg_tensors *file, const golden_
     m->phi = golden_room(o, LH * m->N), m->k0 = golden_room(o, LH), m->k1 = golden_room(o, LH);
     m->C = golden_float(o, file, "param/kernel.kernel.C", NULL), m->D = golden_float(o, file, "param/D", &nD);
     m->out_w = golden_float(o, file, "param/output_linear.0.weight", &nw), m->out_b = golden_float(o, file, "param/output_linear.0.bias", &nb);
-    m->acts = (ecg_block_acts){.slope = golden_room(o, all), .g = golden_room(o, all), .o = golden_room(o, 2 * all)};
+    m->g = golden_room(o, all);
+    m->o = golden_room(o, 2 * all);
     m->v = golden_room(o, all), m->linear = golden_room(o, 2 * all);
     m->u = golden_room(o, all), m->y = golden_room(o, all), m->dy = golden_room(o, all), m->du = golden_room(o, all);
-    m->work = golden_room(o, 3 * LH);
+    m->work = golden_room(o, ecg_block_work(m->L, m->H));
     m->scratch = aligned_alloc(64, (ecg_conv_scratch(L) * sizeof(float) + 63) / 64 * 64);
     m->dk0 = golden_room(o, LH), m->dk1 = golden_room(o, LH), m->dC = golden_room(o, (size_t)g->directions * H * m->N), m->dD = golden_room(o, H);
     m->d_out_w = golden_room(o, 2 * (size_t)H * H), m->d_out_b = golden_room(o, 2 * (size_t)H);
@@ -64,7 +65,7 @@ static bool fill(layer *m, golden_out *o, const ecg_tensors *file, const golden_
 
 static void clear(layer *m)
 {
-    float *all[] = {m->phi, m->k0, m->k1, m->C, m->D, m->out_w, m->out_b, m->acts.slope, m->acts.g, m->acts.o, m->inner, m->u, m->y, m->dy, m->du,
+    float *all[] = {m->phi, m->k0, m->k1, m->C, m->D, m->out_w, m->out_b, m->g, m->o, m->inner, m->u, m->y, m->dy, m->du,
                     m->v, m->linear, m->scratch, m->work, m->dk0, m->dk1, m->dC, m->dD, m->d_out_w, m->d_out_b};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
@@ -101,10 +102,9 @@ static void compare_gelu(golden_out *o, const ecg_tensors *file, layer *m, const
 {
     const size_t LH = (size_t)m->L * m->H;
     for (int b = 0; b < m->B; b++) {
-        ecg_block_acts a = {.slope = m->acts.slope + b * LH, .g = m->acts.g + b * LH, .o = m->acts.o + 2 * b * LH};
-        ecg_s4_layer_forward(m->y + b * LH, &m->block, &a, m->u + b * LH, NULL, k, m->scratch);
+        ecg_s4_layer_forward(m->y + b * LH, m->g + b * LH, m->o + 2 * b * LH, &m->block, m->u + b * LH, NULL, k, m->scratch);
     }
-    compare_series(o, file, "inter/gelu", m->acts.g, m, m->H, value_tolerance);
+    compare_series(o, file, "inter/gelu", m->g, m, m->H, value_tolerance);
 }
 
 static void run(layer *m, const ecg_kernels *k)
@@ -113,12 +113,12 @@ static void run(layer *m, const ecg_kernels *k)
     const ecg_block_grads grads = {.k0 = m->dk0, .k1 = m->block.k1 ? m->dk1 : NULL, .D = m->dD, .out_w = m->d_out_w, .out_b = m->d_out_b};
     for (int b = 0; b < m->B; b++) {
         const float *inner = m->inner ? m->inner + (size_t)b * m->H : NULL;
-        ecg_block_acts a = {.slope = m->acts.slope + b * LH, .g = m->acts.g + b * LH, .o = m->acts.o + 2 * b * LH};
-        ecg_s4_layer_forward(m->y + b * LH, &m->block, &a, m->u + b * LH, inner, k, m->scratch);
+        ecg_s4_layer_forward(m->y + b * LH, m->g + b * LH, m->o + 2 * b * LH, &m->block, m->u + b * LH, inner, k, m->scratch);
         /* what the layer does not keep, once more */
         k->conv(m->v + b * LH, m->u + b * LH, m->k0, m->block.k1, m->D, m->L, m->H, m->scratch);
-        k->gemm(m->linear + 2 * b * LH, a.g, m->out_w, m->out_b, m->L, 2 * m->H, m->H, m->H, m->H, 2 * m->H, ECG_GEMM_TB);
-        ecg_s4_layer_backward(m->du + b * LH, &grads, &m->block, &a, m->dy + b * LH, m->u + b * LH, k, m->scratch, m->work);
+        k->gemm(m->linear + 2 * b * LH, m->g + b * LH, m->out_w, m->out_b, m->L, 2 * m->H, m->H, m->H, m->H, 2 * m->H, ECG_GEMM_TB);
+        const ecg_block_past past = {.u = m->u + b * LH, .o = m->o + 2 * b * LH, .inner = inner};
+        ecg_s4_layer_backward(m->du + b * LH, &grads, &m->block, &past, m->dy + b * LH, k, m->scratch, m->work);
     }
 }
 

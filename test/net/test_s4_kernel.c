@@ -327,7 +327,7 @@ static void chunks_are_the_same_layer(void **state)
                     k->conv_backward(du[1], g.k0, g.k1, g.D, u + n, u, b.k0, b.k1, D, L, H, scratch);
                 } else {
                     k->scan(y[0], u, &b.scan, scratch);
-                    k->scan_backward(du[0], &g.scan, u + n, u, &b.scan, scratch);
+                    k->scan_backward(du[0], NULL, &g.scan, u + n, u, &b.scan, scratch);
                 }
                 ecg_s4_conv_backward(dC[m], each[m], gradient[m], 0, panels);
             }

@@ -132,7 +132,7 @@ static void every_variant_agrees_on_scans(void **state)
                 want_grad[g] = copy_of(grad[g], count[g]);
             }
             ref->scan(want, u, &scan, scratch);
-            ref->scan_backward(want_du, &(ecg_scan_grads){{want_grad[0], want_grad[1]}, want_grad[2], want_grad[3]}, dy, u, &scan, scratch);
+            ref->scan_backward(want_du, NULL, &(ecg_scan_grads){{want_grad[0], want_grad[1]}, want_grad[2], want_grad[3]}, dy, u, &scan, scratch);
             double there = 0, back = 0; /* the oracle's own transposition: dy . (y of u) = du . u */
             for (size_t i = 0; i < n; i++)
                 there += (double)dy[i] * want[i], back += (double)want_du[i] * u[i];
@@ -147,14 +147,20 @@ static void every_variant_agrees_on_scans(void **state)
                     memcpy(grad[j], before[j], count[j] * sizeof **grad);
                 k->scan(y, u, &scan, scratch);
                 close_to("scan", levels[i], L, H, y, want, n, 3e-6);
-                k->scan_backward(du, &g, dy, u, &scan, scratch);
+                k->scan_backward(du, NULL, &g, dy, u, &scan, scratch);
                 close_to("du of a scan", levels[i], L, H, du, want_du, n, 3e-6);
                 for (int j = 0; j < 4; j++)
                     close_to(names[j], levels[i], L, H, grad[j], want_grad[j], count[j], 3e-6);
                 memcpy(y, du, n * sizeof *y);
-                k->scan_backward(NULL, &g, dy, u, &scan, scratch); /* either half alone */
-                k->scan_backward(du, NULL, dy, u, &scan, scratch);
+                k->scan_backward(NULL, NULL, &g, dy, u, &scan, scratch); /* either half alone */
+                k->scan_backward(du, NULL, NULL, dy, u, &scan, scratch);
                 assert_memory_equal(y, du, n * sizeof *y);
+                for (int apart = 0; apart < 2; apart++) { /* on top of something else, which may lie where the sum goes */
+                    memcpy(du, u, n * sizeof *du);
+                    k->scan_backward(du, apart ? u : du, NULL, dy, u, &scan, scratch);
+                    for (size_t j = 0; j < n; j++)
+                        assert_float_equal(du[j], y[j] + u[j], 1e-5 * (1 + fabsf(y[j])));
+                }
                 for (size_t j = 0; j < (size_t)H; j++)
                     assert_true(fabs(grad[3][j] - (2.0 * want_grad[3][j] - before[3][j])) <= 1e-4 * (1 + fabs(want_grad[3][j])));
             }
