@@ -272,7 +272,8 @@ struct ecg_encoder_work {
     float **kept;            /* (keep) o of all blocks, (blocks, L, 2H) */
     worker_work *worker;     /* (workers) */
     float *total;            /* (slice_floats) gradients of the slices so far */
-    float *slice;            /* (min(workers, SLICES), slice_floats) gradients of those being worked on */
+    int slices;              /* how many there is room for */
+    float *slice;            /* (slices, slice_floats) gradients of those being worked on, or waiting for their turn */
     float *packed, *packed_back; /* (blocks) output weights as the products want them, ecg_packed floats each; back: for training only */
 };
 
@@ -302,10 +303,17 @@ static bool take_sample(sample *s, const ecg_encoder *e, ecg_arena *a, bool deep
     return ok;
 }
 
+/* Room for the gradients of slices: one for each that is worked on and, unless there is but one worker, two that wait for a slower one's. */
+static int slices_for(int workers)
+{
+    const int wanted = workers > 1 ? workers + 2 : 1;
+    return wanted < SLICES ? wanted : SLICES;
+}
+
 static bool take_work(ecg_encoder_work *w, const ecg_encoder *e, ecg_arena *a, int workers, int keep, bool training, size_t *floats)
 {
     const size_t L = e->c.length, H = e->c.width;
-    const size_t of_sample = 2 * L * H * e->c.blocks, buffers = workers < SLICES ? workers : SLICES;
+    const size_t of_sample = 2 * L * H * e->c.blocks, slices = slices_for(workers);
     *floats += (size_t)keep * of_sample;
     for (int i = 0; a && i < keep; i++)
         if (!(w->kept[i] = ecg_arena_take(a, of_sample, sizeof(float))))
@@ -335,9 +343,9 @@ static bool take_work(ecg_encoder_work *w, const ecg_encoder *e, ecg_arena *a, i
               (training && !(w->packed_back = ecg_arena_take(a, packed_back, sizeof(float))))))
         return false;
     if (training) {
-        *floats += (1 + buffers) * e->slice_floats;
+        *floats += (1 + slices) * e->slice_floats;
         if (a && (!(w->total = ecg_arena_take(a, e->slice_floats, sizeof(float))) ||
-                  !(w->slice = ecg_arena_take(a, buffers * e->slice_floats, sizeof(float)))))
+                  !(w->slice = ecg_arena_take(a, slices * e->slice_floats, sizeof(float)))))
             return false;
     }
     return true;
@@ -352,7 +360,7 @@ ecg_encoder_work *ecg_encoder_work_new(const ecg_encoder *e, int workers, int ke
         free(w);
         return NULL;
     }
-    *w = (ecg_encoder_work){.arena = a, .workers = workers, .keep = keep, .training = training};
+    *w = (ecg_encoder_work){.arena = a, .workers = workers, .keep = keep, .training = training, .slices = slices_for(workers)};
     w->kept = ecg_arena_take(a, keep > 0 ? keep : 1, sizeof *w->kept);
     w->worker = ecg_arena_take(a, workers, sizeof *w->worker);
     if (!w->kept || !w->worker || !take_work(w, e, a, workers, keep, training, &floats)) {
@@ -391,9 +399,10 @@ typedef struct {
     float *dx;                                   /* backward */
     const float *dh, *dseq;
     int slices, lowest;                          /* lowest: first block whose gradient is wanted, -1: the input linear too; blocks: none */
-    pthread_mutex_t lock;                        /* of turn: the slice that is to be added next */
-    pthread_cond_t next;
-    int turn;
+    pthread_mutex_t lock;                        /* of what follows */
+    pthread_cond_t added;
+    int turn;                                    /* the slice that is to be added next; all before it are in the total */
+    bool adding, done[SLICES];                   /* someone is at it; gradients that are there */
 } job;
 
 enum { COLUMNS = 128 }; /* of a weight, packed at a time */
@@ -564,22 +573,37 @@ static void backward_sample(const job *j, const float *o, worker_work *w, float 
     }
 }
 
-/* The slices are added in their order, whoever made them: each waits for its turn. Since items begin in order too, those being worked on are neighbours,
- * and as many buffers as workers never meet. */
-static void add_slice(job *j, const float *slice, int item)
+static float *slice_of(const job *j, int item) { return j->w->slice + (size_t)(item % j->w->slices) * j->e->slice_floats; }
+
+/* Waits until the gradients that lay there before are in the total. Items begin in their order, so the one that is waited for has begun. */
+static float *begin_slice(job *j, int item)
+{
+    pthread_mutex_lock(&j->lock);
+    while (j->turn <= item - j->w->slices)
+        pthread_cond_wait(&j->added, &j->lock);
+    pthread_mutex_unlock(&j->lock);
+    return slice_of(j, item);
+}
+
+/* The slices are added in their order, whoever made them and whenever they were ready: by one worker at a time, as far as they are there. The others
+ * go on with their next slice. */
+static void end_slice(job *j, int item)
 {
     const size_t n = j->e->slice_floats;
     pthread_mutex_lock(&j->lock);
-    while (j->turn != item)
-        pthread_cond_wait(&j->next, &j->lock);
-    pthread_mutex_unlock(&j->lock);
-    if (item == 0)
-        memcpy(j->w->total, slice, sizeof *slice * n);
-    else
-        j->k->add(j->w->total, slice, n);
-    pthread_mutex_lock(&j->lock);
-    j->turn = item + 1;
-    pthread_cond_broadcast(&j->next);
+    j->done[item] = true;
+    while (!j->adding && j->turn < j->slices && j->done[j->turn]) {
+        j->adding = true;
+        pthread_mutex_unlock(&j->lock);
+        if (j->turn == 0)
+            memcpy(j->w->total, slice_of(j, 0), sizeof(float) * n);
+        else
+            j->k->add(j->w->total, slice_of(j, j->turn), n);
+        pthread_mutex_lock(&j->lock);
+        j->adding = false;
+        j->turn++;
+        pthread_cond_broadcast(&j->added);
+    }
     pthread_mutex_unlock(&j->lock);
 }
 
@@ -606,22 +630,29 @@ static void clear_slice(const ecg_encoder *e, float *slice)
     memset(slice + from, 0, sizeof *slice * (e->slice_floats - from));
 }
 
+/* How many samples the first slices have, of B: less from slice to slice, so that at the end nobody waits long for the last. */
+static int before_slice(int B, int slices, int item)
+{
+    return item + (int)((int64_t)(B - slices) * item * (2 * slices - item) / ((int64_t)slices * slices));
+}
+
+/* From the last sample to the first: what the way forward kept last may still be in a cache. */
 static void backward_item(void *ctx, int item, int worker)
 {
     job *j = ctx;
     worker_work *w = &j->w->worker[worker];
-    const int buffers = j->w->workers < SLICES ? j->w->workers : SLICES;
-    float *slice = j->w->slice + (size_t)(item % buffers) * j->e->slice_floats;
+    float *slice = begin_slice(j, item);
     clear_slice(j->e, slice);
-    const int from = (int)((int64_t)j->B * item / j->slices), to = (int)((int64_t)j->B * (item + 1) / j->slices);
-    for (int b = from; b < to; b++) {
+    const int from = before_slice(j->B, j->slices, item), to = before_slice(j->B, j->slices, item + 1);
+    for (int i = from; i < to; i++) {
+        const int b = j->B - 1 - i;
         float *o = b < j->w->keep ? j->w->kept[b] : w->act.o;
         if (b >= j->w->keep)
             forward_sample(j, &w->act, o, w->scratch, b);
         again(j, &w->act, o, b);
-        backward_sample(j, o, w, slice, b == from, b);
+        backward_sample(j, o, w, slice, i == from, b);
     }
-    add_slice(j, slice, item);
+    end_slice(j, item);
 }
 
 static void add_row(const job *j, ecg_params *table, int row, size_t at)
@@ -637,7 +668,7 @@ void ecg_encoder_backward(float *dx, const ecg_encoder *e, ecg_params *table, ec
     if (B < 1)
         return;
     job j = {.e = e, .table = table, .w = w, .k = exec->k, .x = x, .drop = drop, .B = B, .dx = dx, .dh = dh, .dseq = dseq,
-             .slices = B < SLICES ? B : SLICES, .lowest = -1, .lock = PTHREAD_MUTEX_INITIALIZER, .next = PTHREAD_COND_INITIALIZER};
+             .slices = B < SLICES ? B : SLICES, .lowest = -1, .lock = PTHREAD_MUTEX_INITIALIZER, .added = PTHREAD_COND_INITIALIZER};
     if (!dx && !wanted(table, e->in_w) && !wanted(table, e->in_b))
         while (++j.lowest < e->c.blocks && !block_wanted(table, &e->layer[j.lowest])) {
         }
@@ -645,7 +676,7 @@ void ecg_encoder_backward(float *dx, const ecg_encoder *e, ecg_params *table, ec
         return;
     pack_weights(&j, exec, true);
     ecg_pool_run(exec->pool, backward_item, &j, j.slices);
-    pthread_cond_destroy(&j.next);
+    pthread_cond_destroy(&j.added);
     pthread_mutex_destroy(&j.lock);
 
     add_row(&j, table, e->in_w, e->g_in_w);
