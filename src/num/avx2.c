@@ -27,12 +27,13 @@ static inline vf v_max(vf a, vf b) { return _mm256_max_ps(a, b); }
 static inline vf v_min(vf a, vf b) { return _mm256_min_ps(a, b); }
 static inline vf v_sqrt(vf a) { return _mm256_sqrt_ps(a); }
 static inline vf v_inverse(vf a) { return _mm256_set1_ps(1.0f) / a; } /* the estimate has 12 bits: two steps cost as much */
-static inline vf v_round(vf a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+static inline vf v_fraction(vf a) { return a - _mm256_floor_ps(a); }
 static inline vf v_negative(vf x, vf a, vf b) { return _mm256_blendv_ps(b, a, _mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_LT_OQ)); }
 
-static inline vf v_pow2(vf n)
+static inline vf v_scale(vf a, vf n)
 {
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23));
+    const __m256i power = _mm256_add_epi32(_mm256_cvtps_epi32(_mm256_floor_ps(n)), _mm256_set1_epi32(127));
+    return a * _mm256_castsi256_ps(_mm256_slli_epi32(power, 23));
 }
 
 static inline float v_sum(vf a)

@@ -3,7 +3,7 @@
  * has defined vf, LANES, the v_ functions, R, S (the register block of the convolution), WIDE (that of the product) and NAME.
  *
  * vf v_load(p), v_load_n(p, n) (n < LANES lanes, the rest 0), v_set(x); v_store(p, a), v_store_n(p, a, n); v_fma(a, b, c) = a b + c;
- * v_max, v_min (the second one where one is NAN), v_sqrt, v_inverse (within 1 ulp, of what is not 0), v_round (to nearest even), v_pow2(n) = 2^n, v_sum (fixed order),
+ * v_max, v_min (the second one where one is NAN), v_sqrt, v_inverse (within 1 ulp, of what is not 0), v_fraction(y) = y - floor(y), v_scale(a, y) = a 2^floor(y), v_sum (fixed order),
  * v_negative(x, a, b) = x < 0 ? a : b; + - * / are the compiler's. The build forbids contraction: a fused step is always written v_fma. */
 #include <math.h>
 #include <string.h>
@@ -26,20 +26,17 @@ static inline void store_some(float *p, vf a, size_t left)
 
 /* ---- elementary functions */
 
-/* e^x within 2 ulp for -80 <= x <= 80, held there: no infinities, no denormals. 2^n e^r, |r| <= ln 2 / 2; coefficients: Cephes expf. */
-static inline vf v_exp(vf x)
+/* 2^y for -120 <= y <= 120: 2^floor(y) times the polynomial of degree 6 that is nearest to 2^f on 0 <= f < 1, relative error 2e-9 before rounding */
+static inline vf v_exp2(vf y)
 {
-    x = v_min(v_set(80.0f), v_max(v_set(-80.0f), x));
-    const vf n = v_round(x * v_set(1.44269504088896341f));
-    vf r = v_fma(n, v_set(-0.693359375f), x);
-    r = v_fma(n, v_set(2.12194440e-4f), r);
-    vf p = v_fma(v_set(1.9875691500e-4f), r, v_set(1.3981999507e-3f));
-    p = v_fma(p, r, v_set(8.3334519073e-3f));
-    p = v_fma(p, r, v_set(4.1665795894e-2f));
-    p = v_fma(p, r, v_set(1.6666665459e-1f));
-    p = v_fma(p, r, v_set(5.0000001201e-1f));
-    p = v_fma(p, r * r, r) + v_set(1.0f);
-    return p * v_pow2(n);
+    const vf f = v_fraction(y);
+    vf p = v_fma(v_set(2.1702255403e-4f), f, v_set(1.2439687843e-3f));
+    p = v_fma(p, f, v_set(9.6788409946e-3f));
+    p = v_fma(p, f, v_set(5.5483341985e-2f));
+    p = v_fma(p, f, v_set(2.4022983627e-1f));
+    p = v_fma(p, f, v_set(6.9314698384e-1f));
+    p = v_fma(p, f, v_set(1.0f));
+    return v_scale(p, y);
 }
 
 /* Phi(x) of the normal distribution and e = exp(-x^2 / 2). With z = |x| / sqrt 2 and t = 1 / (1 + 0.35 z):
@@ -58,12 +55,16 @@ static inline vf v_Phi(vf x, vf *e)
     p = v_fma(p, t, v_set(1.8960151651e-01f));
     p = v_fma(p, t, v_set(1.9692737925e-01f));
     p = v_fma(p, t, v_set(1.9749504025e-01f));
-    *e = v_exp(x * x * v_set(-0.5f));
+    *e = v_exp2(v_max(v_set(-115.0f), x * x * v_set(-0.72134752044448170f)));
     const vf half_erfc = *e * t * p * v_set(0.5f);
     return v_negative(x, half_erfc, v_set(1.0f) - half_erfc);
 }
 
-static inline vf v_sigmoid(vf x) { return v_inverse(v_set(1.0f) + v_exp(v_set(0.0f) - x)); }
+static inline vf v_sigmoid(vf x)
+{
+    const vf y = v_min(v_set(115.0f), v_max(v_set(-115.0f), x * v_set(-1.4426950408889634f)));
+    return v_inverse(v_set(1.0f) + v_exp2(y));
+}
 
 static void gelu(float *y, float *slope, const float *x, const float *scale, int rows, int H)
 {

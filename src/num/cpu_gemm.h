@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <xmmintrin.h>
 
-enum { ROWS = 6, DEPTH = 128, LONG = 4 * DEPTH, TALL = 21 * ROWS, COLUMNS = 256, PITCH = LONG + 16, EACH = 4 };
+enum { ROWS = 6, DEPTH = 128, LONG = 4 * DEPTH, TALL = 21 * ROWS, COLUMNS = 256, PITCH = DEPTH + 16, EACH = 4 };
 
 typedef uint32_t vu __attribute__((vector_size(LANES * 4)));
 
@@ -92,7 +92,7 @@ static inline __attribute__((always_inline)) void multiply_panel(float *c, const
         const char *to_come = (const char *)(c + (size_t)ROWS * ldc); /* may lie beyond the end: asked for, never read */
         int row = 0;
         for (int l = 0; l < depth; l += EACH) {
-            __builtin_prefetch(later.next);
+            __builtin_prefetch(later.next, 0, 2); /* not into the first cache, where the panel at work lies */
             later.next += later.next < later.end ? 64 : 0;
             __builtin_prefetch(to_come + row, 1);
             row += 64;
@@ -163,13 +163,13 @@ static void pack_tile(float *tile, const float *a, int m, int depth, int lda, bo
 }
 
 static inline __attribute__((always_inline)) void times_panel(float *c, const float *tile, const float *panel, const float *bias, int m, int depth, int columns,
-                                                           int ldc, bool transposed, size_t block, bool add_to, ahead later, int vectors)
+                                                           int ldc, bool transposed, bool add_to, ahead later, int vectors)
 {
 #define MULTIPLY(n)                                                                                                                          \
     if (transposed)                                                                                                                          \
-        multiply_panel(c, tile, panel, bias, m, depth, columns, 1, ROWS, block, ldc, add_to, later, n);                                      \
+        multiply_panel(c, tile, panel, bias, m, depth, columns, 1, ROWS, (size_t)ROWS * depth, ldc, add_to, later, n);                       \
     else                                                                                                                                     \
-        multiply_panel(c, tile, panel, bias, m, depth, columns, PITCH, 1, block, ldc, add_to, later, n)
+        multiply_panel(c, tile, panel, bias, m, depth, columns, PITCH, 1, (size_t)ROWS * PITCH, ldc, add_to, later, n)
     if (vectors == WIDE) {
         MULTIPLY(WIDE);
     } else if (vectors == WIDE / 2) {
@@ -183,13 +183,15 @@ static inline __attribute__((always_inline)) void times_panel(float *c, const fl
 /* by a packed b: panel after panel over LONG of k, so that c is touched again while it is in the cache */
 static void by_packed(float *c, const float *a, const float *b, const float *bias, int m, int n, int k, int lda, int ldc, unsigned flags, bool rounded)
 {
-    _Alignas(64) float tile[TALL * PITCH];
+    _Alignas(64) float tile[LONG / DEPTH][TALL * PITCH];
     const bool ta = flags & ECG_GEMM_TA;
     for (int i = 0; i < m; i += TALL) {
         const int rows = m - i < TALL ? m - i : TALL;
         for (int l0 = 0; l0 < k; l0 += LONG) {
             const int end = k - l0 < LONG ? k : l0 + LONG;
-            pack_tile(tile, ta ? a + (size_t)l0 * lda + i : a + (size_t)i * lda + l0, rows, end - l0, lda, ta, rounded);
+            for (int l = l0; l < end; l += DEPTH)
+                pack_tile(tile[(l - l0) / DEPTH], ta ? a + (size_t)l * lda + i : a + (size_t)i * lda + l, rows, end - l < DEPTH ? end - l : DEPTH, lda, ta,
+                          rounded);
             for (int j = 0, vectors; j < n; j += vectors * LANES) {
                 vectors = panel_vectors(n - j);
                 const int width = vectors * LANES, columns = n - j < width ? n - j : width;
@@ -197,8 +199,8 @@ static void by_packed(float *c, const float *a, const float *b, const float *bia
                     const int depth = end - l < DEPTH ? end - l : DEPTH;
                     const float *panel = b + (size_t)j * k + (size_t)l * width, *next = panel + (size_t)depth * width;
                     const bool add_to = l > 0 || flags & ECG_GEMM_ADD;
-                    times_panel(c + (size_t)i * ldc + j, tile + (ta ? ROWS : 1) * (l - l0), panel, bias && !add_to ? bias + j : NULL, rows, depth, columns, ldc,
-                                ta, ta ? (size_t)ROWS * (end - l0) : ROWS * PITCH, add_to, (ahead){(const char *)next, (const char *)(next + (size_t)depth * width)}, vectors);
+                    times_panel(c + (size_t)i * ldc + j, tile[(l - l0) / DEPTH], panel, bias && !add_to ? bias + j : NULL, rows, depth, columns, ldc,
+                                ta, add_to, (ahead){(const char *)next, (const char *)(next + (size_t)depth * width)}, vectors);
                 }
             }
         }
@@ -228,8 +230,8 @@ static void by_plain(float *c, const float *a, const float *b, const float *bias
                     vectors = panel_vectors(n - j);
                     const int width = vectors * LANES, columns = n - j < width ? n - j : width;
                     const float *panel = own + (size_t)(j - j0) * depth, *next = panel + (size_t)depth * width;
-                    times_panel(c + (size_t)i * ldc + j, tile, panel, bias && !add_to ? bias + j : NULL, rows, depth, columns, ldc, ta,
-                                ta ? (size_t)ROWS * depth : ROWS * PITCH, add_to, (ahead){(const char *)next, (const char *)next}, vectors);
+                    times_panel(c + (size_t)i * ldc + j, tile, panel, bias && !add_to ? bias + j : NULL, rows, depth, columns, ldc, ta, add_to,
+                                (ahead){(const char *)next, (const char *)next}, vectors);
                 }
             }
         }
