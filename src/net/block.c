@@ -25,7 +25,11 @@ static void layer_rows(float *y, float *v, float *o, const ecg_block *w, const f
 {
     const int H = w->H;
     k->gelu(v, NULL, v, inner, rows, H);
-    k->gemm(o, v, w->packed ? w->packed : w->out_w, w->out_b, rows, 2 * H, H, H, H, 2 * H, ECG_GEMM_WIDE | (w->packed ? ECG_GEMM_PACKED : ECG_GEMM_TB));
+    if (w->packed) {
+        k->gemm_glu(y, o, v, w->packed, w->out_b, outer, plus, rows, H, H);
+        return;
+    }
+    k->gemm(o, v, w->out_w, w->out_b, rows, 2 * H, H, H, H, 2 * H, ECG_GEMM_WIDE | ECG_GEMM_TB);
     k->glu(y, o, outer, plus, rows, H);
 }
 

@@ -15,7 +15,7 @@
 #include "net/block.h"
 #include "net/s4_conv.h"
 
-enum { SLICES = 16, PANELS = 2 }; /* fixed cuts: of the batch, of a layer's channels */
+enum { SLICES = 16, MOST_SLICES = 64, PARTS = 8, PANELS = 2 }; /* fixed cuts: of the batch, of a slice's gradients, of a layer's channels */
 
 typedef struct {
     int D, C, log_dt, w, B, P, Q, out_w, out_b, norm_w, norm_b; /* rows of the table */
@@ -307,7 +307,7 @@ static bool take_sample(sample *s, const ecg_encoder *e, ecg_arena *a, bool deep
 static int slices_for(int workers)
 {
     const int wanted = workers > 1 ? workers + 2 : 1;
-    return wanted < SLICES ? wanted : SLICES;
+    return wanted < MOST_SLICES ? wanted : MOST_SLICES;
 }
 
 static bool take_work(ecg_encoder_work *w, const ecg_encoder *e, ecg_arena *a, int workers, int keep, bool training, size_t *floats)
@@ -401,8 +401,8 @@ typedef struct {
     int slices, lowest;                          /* lowest: first block whose gradient is wanted, -1: the input linear too; blocks: none */
     pthread_mutex_t lock;                        /* of what follows */
     pthread_cond_t added;
-    int turn;                                    /* the slice that is to be added next; all before it are in the total */
-    bool adding, done[SLICES];                   /* someone is at it; gradients that are there */
+    int turn[PARTS];                             /* of a part: the slice that is to be added next; all before it are in the total */
+    bool adding[PARTS], done[MOST_SLICES];       /* someone is at it; gradients that are there */
 } job;
 
 enum { COLUMNS = 128 }; /* of a weight, packed at a time */
@@ -579,30 +579,41 @@ static float *slice_of(const job *j, int item) { return j->w->slice + (size_t)(i
 static float *begin_slice(job *j, int item)
 {
     pthread_mutex_lock(&j->lock);
-    while (j->turn <= item - j->w->slices)
-        pthread_cond_wait(&j->added, &j->lock);
+    for (int p = 0; p < PARTS; p++)
+        while (j->turn[p] <= item - j->w->slices)
+            pthread_cond_wait(&j->added, &j->lock);
     pthread_mutex_unlock(&j->lock);
     return slice_of(j, item);
 }
 
-/* The slices are added in their order, whoever made them and whenever they were ready: by one worker at a time, as far as they are there. The others
- * go on with their next slice. */
+static void add_part(const job *j, int p, int item)
+{
+    const size_t n = j->e->slice_floats, piece = (n / PARTS + 15) / 16 * 16, from = p * piece < n ? p * piece : n;
+    const size_t count = p < PARTS - 1 && piece < n - from ? piece : n - from;
+    if (item == 0)
+        memcpy(j->w->total + from, slice_of(j, 0) + from, sizeof(float) * count);
+    else
+        j->k->add(j->w->total + from, slice_of(j, item) + from, count);
+}
+
+/* The slices are added in their order, whoever made them and whenever they were ready: each part by one worker at a time, as far as they are there.
+ * The others go on with another part, then with their next slice. */
 static void end_slice(job *j, int item)
 {
-    const size_t n = j->e->slice_floats;
     pthread_mutex_lock(&j->lock);
     j->done[item] = true;
-    while (!j->adding && j->turn < j->slices && j->done[j->turn]) {
-        j->adding = true;
-        pthread_mutex_unlock(&j->lock);
-        if (j->turn == 0)
-            memcpy(j->w->total, slice_of(j, 0), sizeof(float) * n);
-        else
-            j->k->add(j->w->total, slice_of(j, j->turn), n);
-        pthread_mutex_lock(&j->lock);
-        j->adding = false;
-        j->turn++;
-        pthread_cond_broadcast(&j->added);
+    for (int i = 0; i < PARTS; i++) {
+        const int p = (item + i) % PARTS;
+        while (!j->adding[p] && j->turn[p] < j->slices && j->done[j->turn[p]]) {
+            const int next = j->turn[p];
+            j->adding[p] = true;
+            pthread_mutex_unlock(&j->lock);
+            add_part(j, p, next);
+            pthread_mutex_lock(&j->lock);
+            j->adding[p] = false;
+            j->turn[p] = next + 1;
+            pthread_cond_broadcast(&j->added);
+        }
     }
     pthread_mutex_unlock(&j->lock);
 }
@@ -628,6 +639,13 @@ static void clear_slice(const ecg_encoder *e, float *slice)
         from = l->g_out_b;
     }
     memset(slice + from, 0, sizeof *slice * (e->slice_floats - from));
+}
+
+/* By the batch alone: 16, more where there are four samples for each. */
+static int slices_of(int B)
+{
+    const int most = B / 4 < MOST_SLICES ? B / 4 : MOST_SLICES;
+    return B < SLICES ? B : most > SLICES ? most : SLICES;
 }
 
 /* How many samples the first slices have, of B: less from slice to slice, so that at the end nobody waits long for the last. */
@@ -668,7 +686,7 @@ void ecg_encoder_backward(float *dx, const ecg_encoder *e, ecg_params *table, ec
     if (B < 1)
         return;
     job j = {.e = e, .table = table, .w = w, .k = exec->k, .x = x, .drop = drop, .B = B, .dx = dx, .dh = dh, .dseq = dseq,
-             .slices = B < SLICES ? B : SLICES, .lowest = -1, .lock = PTHREAD_MUTEX_INITIALIZER, .added = PTHREAD_COND_INITIALIZER};
+             .slices = slices_of(B), .lowest = -1, .lock = PTHREAD_MUTEX_INITIALIZER, .added = PTHREAD_COND_INITIALIZER};
     if (!dx && !wanted(table, e->in_w) && !wanted(table, e->in_b))
         while (++j.lowest < e->c.blocks && !block_wanted(table, &e->layer[j.lowest])) {
         }

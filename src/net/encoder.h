@@ -54,7 +54,7 @@ size_t ecg_encoder_work_bytes(const ecg_encoder *e, int workers, int keep, bool 
 void ecg_encoder_forward(float *h, float *seq, const ecg_encoder *e, const ecg_params *table, ecg_encoder_work *w, const ecg_exec *exec,
                          const float *x, int B, const ecg_dropout *drop);
 /* Adds to table->grad. dh (B, H), dseq (B, L, H) may be NULL, dx (B, L, leads) may be NULL. The same x, B, drop as the forward call; sums over
- * samples are cut into min(B, 16) slices and added in order. */
+ * samples are cut into slices by B alone (min(B, 16), from 64 on B / 4, at most 64) and added in order. */
 void ecg_encoder_backward(float *dx, const ecg_encoder *e, ecg_params *table, ecg_encoder_work *w, const ecg_exec *exec, const float *dh,
                           const float *dseq, const float *x, int B, const ecg_dropout *drop);
 

@@ -54,12 +54,20 @@ static void pack_amx(float *packed, const float *b, int n, int k, int ldb, unsig
     (flags & ECG_GEMM_WIDE ? ecg_amx_pack : pack_b)(packed, b, n, k, ldb, flags);
 }
 
+static void gemm_glu_amx(float *y, float *o, const float *a, const float *packed, const float *bias, const float *scale, const float *plus, int rows, int H,
+                         int k)
+{
+    ecg_amx_gemm(o, a, packed, bias, rows, 2 * H, k, k, 0, 2 * H, ECG_GEMM_WIDE | ECG_GEMM_PACKED);
+    glu(y, o, scale, plus, rows, H);
+}
+
 static const ecg_kernels amx, amx_bf16 = {
     .name = "amx",
     .words = "amx, bf16 on tiles",
     .precision = ECG_IN_BF16,
     .twin = &amx,
     .gemm = gemm_amx,
+    .gemm_glu = gemm_glu_amx,
     .pack = pack_amx,
     SAME,
 };
@@ -70,6 +78,7 @@ static const ecg_kernels amx = {
     .precision = ECG_IN_FLOAT32,
     .twin = &amx_bf16,
     .gemm = gemm,
+    .gemm_glu = gemm_glu,
     .pack = pack_b,
     SAME,
 };

@@ -79,15 +79,21 @@ static void gelu(float *y, float *slope, const float *x, const float *scale, int
         }
 }
 
-static void glu(float *y, float *o, const float *scale, const float *plus, int rows, int H)
+/* channels from .. to - 1 of it */
+static inline __attribute__((always_inline)) void glu_channels(float *y, float *o, const float *scale, const float *plus, int rows, int H, int from, int to)
 {
     for (int r = 0; r < rows; r++, y += H, o += 2 * (size_t)H, plus += plus ? H : 0)
-        for (int h = 0; h < H; h += LANES) {
-            const size_t left = H - h;
+        for (int h = from; h < to; h += LANES) {
+            const size_t left = to - h;
             const vf gate = v_sigmoid(load_some(o + H + h, left)), a = load_some(o + h, left) * gate;
             store_some(y + h, v_fma(a, scale ? load_some(scale + h, left) : v_set(1.0f), plus ? load_some(plus + h, left) : v_set(0.0f)), left);
             store_some(o + H + h, gate, left);
         }
+}
+
+static void glu(float *y, float *o, const float *scale, const float *plus, int rows, int H)
+{
+    glu_channels(y, o, scale, plus, rows, H, 0, H);
 }
 
 static void gated(float *y, const float *o, const float *scale, const float *plus, int rows, int H)
@@ -371,6 +377,7 @@ static const ecg_kernels table, table_bf16 = {
     .precision = ECG_IN_BF16,
     .twin = &table,
     .gemm = gemm_bf16,
+    .gemm_glu = gemm_glu_bf16,
     .pack = pack_bf16,
     SAME,
 };
@@ -381,6 +388,7 @@ static const ecg_kernels table = {
     .precision = ECG_IN_FLOAT32,
     .twin = &table_bf16,
     .gemm = gemm,
+    .gemm_glu = gemm_glu,
     .pack = pack_b,
     SAME,
 };

@@ -180,8 +180,16 @@ static inline __attribute__((always_inline)) void times_panel(float *c, const fl
 #undef MULTIPLY
 }
 
+/* What is done with c (m, 2H) as soon as a panel of each half is there; y NULL: nothing, and panels come in their order. */
+typedef struct {
+    float *y;
+    const float *scale, *plus;
+    int H;
+} gates;
+
 /* by a packed b: panel after panel over LONG of k, so that c is touched again while it is in the cache */
-static void by_packed(float *c, const float *a, const float *b, const float *bias, int m, int n, int k, int lda, int ldc, unsigned flags, bool rounded)
+static void by_packed(float *c, const float *a, const float *b, const float *bias, int m, int n, int k, int lda, int ldc, unsigned flags, bool rounded,
+                      const gates then)
 {
     _Alignas(64) float tile[LONG / DEPTH][TALL * PITCH];
     const bool ta = flags & ECG_GEMM_TA;
@@ -192,16 +200,23 @@ static void by_packed(float *c, const float *a, const float *b, const float *bia
             for (int l = l0; l < end; l += DEPTH)
                 pack_tile(tile[(l - l0) / DEPTH], ta ? a + (size_t)l * lda + i : a + (size_t)i * lda + l, rows, end - l < DEPTH ? end - l : DEPTH, lda, ta,
                           rounded);
-            for (int j = 0, vectors; j < n; j += vectors * LANES) {
+            for (int at = 0, vectors; at < n; at += vectors * LANES) {
+                const bool second = then.y && at / (WIDE * LANES) % 2;
+                const int j = then.y ? at / (2 * WIDE * LANES) * WIDE * LANES + second * then.H : at;
                 vectors = panel_vectors(n - j);
                 const int width = vectors * LANES, columns = n - j < width ? n - j : width;
                 for (int l = l0; l < end; l += DEPTH) {
                     const int depth = end - l < DEPTH ? end - l : DEPTH;
                     const float *panel = b + (size_t)j * k + (size_t)l * width, *next = panel + (size_t)depth * width;
+                    if (then.y && l + depth == end) /* of the other half */
+                        next = b + (size_t)(second ? j - then.H + width : j + then.H) * k + (size_t)l0 * width;
                     const bool add_to = l > 0 || flags & ECG_GEMM_ADD;
                     times_panel(c + (size_t)i * ldc + j, tile[(l - l0) / DEPTH], panel, bias && !add_to ? bias + j : NULL, rows, depth, columns, ldc,
                                 ta, add_to, (ahead){(const char *)next, (const char *)(next + (size_t)depth * width)}, vectors);
                 }
+                if (second && end == k)
+                    glu_channels(then.y + (size_t)i * then.H, c + (size_t)i * ldc, then.scale, then.plus ? then.plus + (size_t)i * then.H : NULL, rows, then.H,
+                                 j - then.H, j - then.H + width);
             }
         }
     }
@@ -244,7 +259,7 @@ static inline __attribute__((always_inline)) void product(float *c, const float 
         for (int j = 0; j < n; j++)
             c[(size_t)i * ldc + j] = bias ? bias[j] : 0;
     if (flags & ECG_GEMM_PACKED)
-        by_packed(c, a, b, bias, m, n, k, lda, ldc, flags, rounded);
+        by_packed(c, a, b, bias, m, n, k, lda, ldc, flags, rounded, (gates){0});
     else
         by_plain(c, a, b, bias, m, n, k, lda, ldb, ldc, flags, rounded);
 }
@@ -269,4 +284,26 @@ static void pack_bf16(float *packed, const float *b, int n, int k, int ldb, unsi
         width = panel_vectors(n - j) * LANES;
         round_all(packed + (size_t)j * k, (size_t)width * k);
     }
+}
+
+static inline void product_glu(float *y, float *o, const float *a, const float *packed, const float *bias, const float *scale, const float *plus, int rows,
+                               int H, int k, bool rounded)
+{
+    if (k > 0 && H % (WIDE * LANES) == 0) {
+        by_packed(o, a, packed, bias, rows, 2 * H, k, k, 2 * H, ECG_GEMM_PACKED, rounded, (gates){y, scale, plus, H});
+        return;
+    }
+    product(o, a, packed, bias, rows, 2 * H, k, k, 0, 2 * H, ECG_GEMM_PACKED, rounded);
+    glu(y, o, scale, plus, rows, H);
+}
+
+static void gemm_glu(float *y, float *o, const float *a, const float *packed, const float *bias, const float *scale, const float *plus, int rows, int H, int k)
+{
+    product_glu(y, o, a, packed, bias, scale, plus, rows, H, k, false);
+}
+
+static void gemm_glu_bf16(float *y, float *o, const float *a, const float *packed, const float *bias, const float *scale, const float *plus, int rows, int H,
+                          int k)
+{
+    product_glu(y, o, a, packed, bias, scale, plus, rows, H, k, true);
 }

@@ -278,6 +278,19 @@ static void glu(float *y, float *o, const float *scale, const float *plus, int r
         }
 }
 
+static void gemm_glu(float *y, float *o, const float *a, const float *packed, const float *bias, const float *scale, const float *plus, int rows, int H, int k)
+{
+    gemm(o, a, packed, bias, rows, 2 * H, k, k, 0, 2 * H, ECG_GEMM_WIDE | ECG_GEMM_PACKED);
+    glu(y, o, scale, plus, rows, H);
+}
+
+static void gemm_glu_bf16(float *y, float *o, const float *a, const float *packed, const float *bias, const float *scale, const float *plus, int rows, int H,
+                          int k)
+{
+    gemm_bf16(o, a, packed, bias, rows, 2 * H, k, k, 0, 2 * H, ECG_GEMM_WIDE | ECG_GEMM_PACKED);
+    glu(y, o, scale, plus, rows, H);
+}
+
 static void gated(float *y, const float *o, const float *scale, const float *plus, int rows, int H)
 {
     for (int r = 0; r < rows; r++, y += H, o += 2 * (size_t)H, plus += plus ? H : 0)
@@ -405,6 +418,7 @@ static const ecg_kernels table, table_bf16 = {
     .precision = ECG_IN_BF16,
     .twin = &table,
     .gemm = gemm_bf16,
+    .gemm_glu = gemm_glu_bf16,
     .pack = pack_bf16,
     SAME,
 };
@@ -415,6 +429,7 @@ static const ecg_kernels table = {
     .precision = ECG_IN_FLOAT32,
     .twin = &table_bf16,
     .gemm = gemm,
+    .gemm_glu = gemm_glu,
     .pack = pack,
     SAME,
 };

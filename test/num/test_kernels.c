@@ -376,6 +376,46 @@ static void every_variant_agrees_on_products(void **state)
     ecg_pool_free(pools[2]);
 }
 
+/* the product with its gates: what the two kernels make one after the other, bit for bit, in both precisions; gates of a panel at a time or of all */
+static void gates_follow_their_product(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *why;
+        int rows, H, k;
+    } cases[] = {
+        {"one row", 1, 64, 64}, {"two panels a half", 7, 128, 128}, {"rows beyond a tile, two steps of k", 131, 192, 600}, {"no whole panels", 13, 40, 40},
+        {"narrower than a vector", 5, 3, 9}, {"half a panel", 12, 96, 33},
+    };
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++)
+        for (int i = 0; i < 2 * LEVELS; i++) {
+            const ecg_kernels *k = ecg_kernels_pick(levels[i / 2]);
+            if (!k)
+                continue;
+            k = ecg_kernels_at(k, i % 2 ? ECG_IN_BF16 : ECG_IN_FLOAT32);
+            const int rows = cases[c].rows, H = cases[c].H, K = cases[c].k;
+            const size_t n = (size_t)rows * (size_t)H;
+            float *a = noise((size_t)rows * (size_t)K, 71, 1), *b = noise(2 * (size_t)H * (size_t)K, 72, 0.3), *bias = noise(2 * (size_t)H, 73, 1);
+            float *scale = noise((size_t)H, 74, 1), *plus = noise(n, 75, 1), *packed = noise(ecg_packed(2 * H, K), 76, 1);
+            float *o = noise(2 * n, 77, 1), *want_o = noise(2 * n, 78, 1), *y = noise(n, 79, 1), *want = noise(n, 80, 1);
+            k->pack(packed, b, 2 * H, K, K, ECG_GEMM_WIDE | ECG_GEMM_TB);
+            for (int given = 0; given < 2; given++) {
+                const float *s = given ? scale : NULL, *p = given ? plus : NULL;
+                k->gemm(want_o, a, packed, bias, rows, 2 * H, K, K, 0, 2 * H, ECG_GEMM_WIDE | ECG_GEMM_PACKED);
+                k->glu(want, want_o, s, p, rows, H);
+                k->gemm_glu(y, o, a, packed, bias, s, p, rows, H, K);
+                if (memcmp(y, want, n * sizeof *y) || memcmp(o, want_o, 2 * n * sizeof *o))
+                    fail_msg("%s, %s: not what the product and its gates give", cases[c].why, k->words);
+                if (given) { /* plus may lie where y goes */
+                    memcpy(y, plus, n * sizeof *y);
+                    k->gemm_glu(y, o, a, packed, bias, s, y, rows, H, K);
+                    assert_memory_equal(y, want, n * sizeof *y);
+                }
+            }
+            free(a), free(b), free(bias), free(scale), free(plus), free(packed), free(o), free(want_o), free(y), free(want);
+        }
+}
+
 /* three steps by the formula in double */
 static void adamw_follows_its_formula(void **state)
 {
@@ -426,6 +466,7 @@ int main(void)
         cmocka_unit_test(every_variant_agrees_on_rows),
         cmocka_unit_test(elementary_functions_keep_their_digits),
         cmocka_unit_test(every_variant_agrees_on_products),
+        cmocka_unit_test(gates_follow_their_product),
         cmocka_unit_test(adamw_follows_its_formula),
         cmocka_unit_test(levels_have_names),
     };
