@@ -4,8 +4,8 @@
 
 int ecg_block_rows(int L)
 {
-    enum { MOST = 126, TILE = 6 }; /* rows that the products take at a time (num/cpu_gemm.h) */
-    const int pieces = (L + MOST - 1) / MOST;
+    enum { TILE = 6 }; /* rows whose sums a product has in registers */
+    const int pieces = (L + ECG_BLOCK_ROWS - 1) / ECG_BLOCK_ROWS;
     return ((L + pieces - 1) / pieces + TILE - 1) / TILE * TILE;
 }
 

@@ -22,7 +22,8 @@ typedef struct {
     const float *packed, *packed_back; /* out_w transposed, out_w, as ecg_kernels.pack leaves them; NULL: packed for each call */
 } ecg_block;
 
-/* How many rows at once: at most 126, a multiple of 6, pieces of L alike. */
+/* How many rows at once: at most ECG_BLOCK_ROWS, what the products copy together (num/cpu_gemm.h), pieces of L alike. */
+enum { ECG_BLOCK_ROWS = 126 };
 int ecg_block_rows(int L);
 
 /* v (L, H) = conv(u) */

@@ -9,7 +9,7 @@
 
 #include "base/arena.h"
 
-enum { ROWS = 126, CHANNELS = 64, COLUMNS = 128 }; /* of a pass at most; of a weight, packed at a time */
+enum { ROWS = ECG_BLOCK_ROWS, CHANNELS = 64, COLUMNS = 128 }; /* of a pass at most; of a weight, packed at a time */
 
 struct ecg_infer {
     ecg_arena *arena;

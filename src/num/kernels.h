@@ -62,7 +62,7 @@ typedef struct ecg_kernels {
     /* o (rows, 2H): the gates o[:, H:] become their sigmoid, then y (rows, H) = o[:, :H] * o[:, H:] * scale (H) + plus (rows, H); scale NULL: 1,
      * plus NULL: 0 */
     void (*glu)(float *y, float *o, const float *scale, const float *plus, int rows, int H);
-    /* both at once: o (rows, 2H) = a (rows, k) times what pack made of (k, 2H) under WIDE, plus bias (2H), then glu of it */
+    /* both at once: o (rows, 2H) = a (rows, k) times what pack made of (k, 2H) under WIDE, plus bias (2H), then glu of it; plus may be y */
     void (*gemm_glu)(float *y, float *o, const float *a, const float *packed, const float *bias, const float *scale, const float *plus, int rows, int H,
                      int k);
     /* the same y, bit for bit, from o as glu leaves it */
