@@ -4,7 +4,7 @@
 
 int ecg_block_rows(int L)
 {
-    enum { TILE = 6 }; /* rows whose sums a product has in registers */
+    enum { TILE = 12 };
     const int pieces = (L + ECG_BLOCK_ROWS - 1) / ECG_BLOCK_ROWS;
     return ((L + pieces - 1) / pieces + TILE - 1) / TILE * TILE;
 }
@@ -82,7 +82,7 @@ static void backward(float *du, const ecg_block_grads *grads, const ecg_block *w
         k->multiply(dv + at, slope + at, (size_t)rows * H);
     }
     if (grads->out_w) {
-        k->pack(packed, g, H, L, H, ECG_GEMM_WIDE);
+        k->pack(packed, g, H, L, H, 0, H, ECG_GEMM_WIDE);
         k->gemm(grads->out_w, d_o, packed, NULL, 2 * H, H, L, 2 * H, 0, H,
                 ECG_GEMM_WIDE | ECG_GEMM_TA | ECG_GEMM_PACKED | (grads->first ? 0 : ECG_GEMM_ADD));
     }

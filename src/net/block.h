@@ -23,7 +23,7 @@ typedef struct {
 } ecg_block;
 
 /* How many rows at once: at most ECG_BLOCK_ROWS, what the products copy together (num/cpu_gemm.h), pieces of L alike. */
-enum { ECG_BLOCK_ROWS = 126 };
+enum { ECG_BLOCK_ROWS = 132 };
 int ecg_block_rows(int L);
 
 /* v (L, H) = conv(u) */

@@ -405,28 +405,25 @@ typedef struct {
     bool adding[PARTS], done[MOST_SLICES];       /* someone is at it; gradients that are there */
 } job;
 
-enum { COLUMNS = 128 }; /* of a weight, packed at a time */
-
 /* One piece of a block's output weight: first those for the way forward, then those for the way back. */
 static void pack_piece(void *ctx, int item, int worker)
 {
     const job *j = ctx;
     (void)worker;
-    const int H = j->e->c.width, ahead = (2 * H + COLUMNS - 1) / COLUMNS, back = (H + COLUMNS - 1) / COLUMNS, i = item % j->e->c.blocks;
+    const int H = j->e->c.width, ahead = (2 * H + ECG_PACK - 1) / ECG_PACK, i = item % j->e->c.blocks;
     const float *w = ecg_value(j->table, j->e->layer[i].out_w);
-    int at = item / j->e->c.blocks * COLUMNS;
-    if (at < ahead * COLUMNS) {
-        j->k->pack(j->w->packed + i * ecg_packed(2 * H, H) + (size_t)at * H, w + (size_t)at * H, 2 * H - at < COLUMNS ? 2 * H - at : COLUMNS, H, H,
-                   ECG_GEMM_WIDE | ECG_GEMM_TB);
-    } else if ((at -= ahead * COLUMNS) < back * COLUMNS) {
-        j->k->pack(j->w->packed_back + i * ecg_packed(H, 2 * H) + (size_t)at * 2 * H, w + at, H - at < COLUMNS ? H - at : COLUMNS, 2 * H, H,
-                   ECG_GEMM_WIDE);
+    int at = item / j->e->c.blocks * ECG_PACK;
+    if (at < ahead * ECG_PACK) {
+        j->k->pack(j->w->packed + i * ecg_packed(2 * H, H), w, 2 * H, H, H, at, 2 * H - at < ECG_PACK ? 2 * H : at + ECG_PACK, ECG_GEMM_WIDE | ECG_GEMM_TB);
+        return;
     }
+    at -= ahead * ECG_PACK;
+    j->k->pack(j->w->packed_back + i * ecg_packed(H, 2 * H), w, H, 2 * H, H, at, H - at < ECG_PACK ? H : at + ECG_PACK, ECG_GEMM_WIDE);
 }
 
 static void pack_weights(job *j, const ecg_exec *exec, bool both)
 {
-    const int H = j->e->c.width, ahead = (2 * H + COLUMNS - 1) / COLUMNS, back = both ? (H + COLUMNS - 1) / COLUMNS : 0;
+    const int H = j->e->c.width, ahead = (2 * H + ECG_PACK - 1) / ECG_PACK, back = both ? (H + ECG_PACK - 1) / ECG_PACK : 0;
     ecg_pool_run(exec->pool, pack_piece, j, (ahead + back) * j->e->c.blocks);
 }
 

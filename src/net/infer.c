@@ -9,7 +9,7 @@
 
 #include "base/arena.h"
 
-enum { ROWS = ECG_BLOCK_ROWS, CHANNELS = 64, COLUMNS = 128 }; /* of a pass at most; of a weight, packed at a time */
+enum { ROWS = ECG_BLOCK_ROWS, CHANNELS = 64 }; /* of a pass at most */
 
 struct ecg_infer {
     ecg_arena *arena;
@@ -73,10 +73,9 @@ typedef struct {
 static void pack_piece(void *ctx, int item, int worker)
 {
     const pack_job *j = ctx;
-    const int H = ecg_encoder_shape(j->f->e)->width, i = item / j->pieces, from = item % j->pieces * COLUMNS, left = 2 * H - from;
+    const int H = ecg_encoder_shape(j->f->e)->width, i = item / j->pieces, from = item % j->pieces * ECG_PACK;
     (void)worker;
-    j->k->pack(j->f->packed[i] + (size_t)from * H, j->f->block[i].out_w + (size_t)from * H, left < COLUMNS ? left : COLUMNS, H, H,
-               ECG_GEMM_TB | ECG_GEMM_WIDE);
+    j->k->pack(j->f->packed[i], j->f->block[i].out_w, 2 * H, H, H, from, 2 * H - from < ECG_PACK ? 2 * H : from + ECG_PACK, ECG_GEMM_TB | ECG_GEMM_WIDE);
 }
 
 void ecg_infer_set(ecg_infer *f, const ecg_params *table, const ecg_exec *exec)
@@ -84,12 +83,12 @@ void ecg_infer_set(ecg_infer *f, const ecg_params *table, const ecg_exec *exec)
     const ecg_encoder_config *c = ecg_encoder_shape(f->e);
     const float *in_w;
     ecg_encoder_input(&in_w, &f->in_b, f->e, table);
-    exec->k->pack(f->in_w, in_w, c->width, c->leads, c->leads, ECG_GEMM_TB);
+    exec->k->pack(f->in_w, in_w, c->width, c->leads, c->leads, 0, c->width, ECG_GEMM_TB);
     for (int i = 0; i < c->blocks; i++) {
         f->block[i] = ecg_encoder_block(f->e, table, i);
         f->block[i].packed = f->packed[i];
     }
-    pack_job j = {f, exec->k, (2 * c->width + COLUMNS - 1) / COLUMNS};
+    pack_job j = {f, exec->k, (2 * c->width + ECG_PACK - 1) / ECG_PACK};
     ecg_pool_run(exec->pool, pack_piece, &j, c->blocks * j.pieces);
 }
 

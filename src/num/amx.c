@@ -164,10 +164,10 @@ static void pack_strip(uint32_t *strip, const float *b, int columns, int depth, 
 
 static size_t strip_dwords(int depth) { return ((size_t)depth + 1) / 2 * TILE; }
 
-void ecg_amx_pack(float *packed, const float *b, int n, int k, int ldb, unsigned flags)
+void ecg_amx_pack(float *packed, const float *b, int n, int k, int ldb, int from, int to, unsigned flags)
 {
     const bool tb = flags & ECG_GEMM_TB;
-    for (int j = 0; j < n; j += TILE)
+    for (int j = from; j < to; j += TILE)
         pack_strip((uint32_t *)packed + (size_t)(j / GROUP) * GROUP * k + j % GROUP / TILE * strip_dwords(k),
                    tb ? b + (size_t)j * ldb : b + j, n - j, k, ldb, tb);
 }

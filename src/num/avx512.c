@@ -49,9 +49,9 @@ static void gemm_amx(float *c, const float *a, const float *b, const float *bias
     (flags & ECG_GEMM_WIDE ? ecg_amx_gemm : gemm)(c, a, b, bias, m, n, k, lda, ldb, ldc, flags);
 }
 
-static void pack_amx(float *packed, const float *b, int n, int k, int ldb, unsigned flags)
+static void pack_amx(float *packed, const float *b, int n, int k, int ldb, int from, int to, unsigned flags)
 {
-    (flags & ECG_GEMM_WIDE ? ecg_amx_pack : pack_b)(packed, b, n, k, ldb, flags);
+    (flags & ECG_GEMM_WIDE ? ecg_amx_pack : pack_b)(packed, b, n, k, ldb, from, to, flags);
 }
 
 static void gemm_glu_amx(float *y, float *o, const float *a, const float *packed, const float *bias, const float *scale, const float *plus, int rows, int H,

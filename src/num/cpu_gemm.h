@@ -59,11 +59,11 @@ static void pack_panel(float *panel, const float *b, int depth, int columns, int
 
 static int panel_vectors(int left) { return left > WIDE / 2 * LANES ? WIDE : left > LANES ? WIDE / 2 : 1; }
 
-/* all panels of op(b), one after the other: that of column j begins at j k */
-static void pack_b(float *packed, const float *b, int n, int k, int ldb, unsigned flags)
+/* panels of op(b), one after the other: that of column j begins at j k */
+static void pack_panels(float *packed, const float *b, int n, int k, int ldb, int from, int to, unsigned flags)
 {
     const bool tb = flags & ECG_GEMM_TB;
-    for (int j = 0, width; j < n; j += width) {
+    for (int j = from, width; j < to; j += width) {
         width = panel_vectors(n - j) * LANES;
         for (int l = 0; l < k; l += DEPTH)
             pack_panel(packed + (size_t)j * k + (size_t)l * width, tb ? b + (size_t)j * ldb + l : b + (size_t)l * ldb + j, k - l < DEPTH ? k - l : DEPTH,
@@ -77,28 +77,41 @@ typedef struct {
     const char *next, *end;
 } ahead;
 
-/* c (m, columns) = bias or += tile (m, depth) panel; row_step, depth_step and block_step (from ROWS rows to the next) walk through the tile;
- * vectors and the first two steps are constants where it is called */
-static inline __attribute__((always_inline)) void multiply_panel(float *c, const float *tile, const float *panel, const float *bias, int m, int depth,
-                                                                 int columns, const size_t row_step, const size_t depth_step, size_t block_step,
-                                                                 int ldc, bool add_to, ahead later, const int vectors)
+/* Where sums go, and up to three arrays that are added to them first: (m, columns), rows a step apart, step 0: the same row for all. NULL: none. */
+enum { ADDENDS = 3 };
+typedef struct {
+    float *to;
+    const float *soon; /* what is asked for meanwhile */
+    int step, soon_step;
+    struct {
+        const float *from;
+        int step;
+    } plus[ADDENDS];
+} sums;
+
+/* c.to (m, columns) = tile (m, depth) panel + what c.plus says; row_step, depth_step and block_step (from ROWS rows to the next) walk through the
+ * tile; vectors and the first two steps are constants where it is called */
+static inline __attribute__((always_inline)) void multiply_panel(sums c, const float *tile, const float *panel, int m, int depth, int columns,
+                                                                 const size_t row_step, const size_t depth_step, size_t block_step, ahead later,
+                                                                 const int vectors)
 {
-    for (int i0 = 0; i0 < m; i0 += ROWS, tile += block_step, c += (size_t)ROWS * ldc) {
+    for (int i0 = 0; i0 < m; i0 += ROWS, tile += block_step) {
         vf sum[ROWS][WIDE];
         UNROLL for (int i = 0; i < ROWS; i++)
             UNROLL for (int v = 0; v < vectors; v++)
                 sum[i][v] = v_set(0);
         const float *p = panel, *a = tile;
-        const char *to_come = (const char *)(c + (size_t)ROWS * ldc); /* may lie beyond the end: asked for, never read */
+        const char *to_come = (const char *)(c.soon + (size_t)i0 * c.soon_step); /* may lie beyond the end: asked for, never read */
         int row = 0;
         for (int l = 0; l < depth; l += EACH) {
             __builtin_prefetch(later.next, 0, 2); /* not into the first cache, where the panel at work lies */
-            later.next += later.next < later.end ? 64 : 0;
+            __builtin_prefetch(later.next + 64, 0, 2);
+            later.next += later.next < later.end ? 128 : 0;
             __builtin_prefetch(to_come + row, 1);
             row += 64;
             if (row == vectors * LANES * 4) {
                 row = 0;
-                to_come += (size_t)ldc * 4;
+                to_come += (size_t)c.soon_step * 4;
             }
             const int steps = depth - l < EACH ? depth - l : EACH;
             for (int s = 0; s < steps; s++, p += vectors * LANES, a += depth_step) {
@@ -115,61 +128,39 @@ static inline __attribute__((always_inline)) void multiply_panel(float *c, const
         UNROLL for (int i = 0; i < ROWS; i++) {
             if (i0 + i >= m)
                 break;
-            float *to = c + (size_t)i * ldc;
-            UNROLL for (int v = 0; v < vectors; v++) {
-                if (v * LANES >= columns)
-                    break;
-                const size_t left = columns - v * LANES;
-                if (add_to)
-                    sum[i][v] = sum[i][v] + load_some(to + v * LANES, left);
-                else if (bias)
-                    sum[i][v] = sum[i][v] + load_some(bias + v * LANES, left);
-                store_some(to + v * LANES, sum[i][v], left);
-            }
+            for (int q = 0; q < ADDENDS && c.plus[q].from; q++)
+                UNROLL for (int v = 0; v < vectors; v++)
+                    if (v * LANES < columns)
+                        sum[i][v] = sum[i][v] + load_some(c.plus[q].from + (size_t)(i0 + i) * c.plus[q].step + v * LANES, columns - v * LANES);
+            UNROLL for (int v = 0; v < vectors; v++)
+                if (v * LANES < columns)
+                    store_some(c.to + (size_t)(i0 + i) * c.step + v * LANES, sum[i][v], columns - v * LANES);
         }
     }
 }
 
-/* The part of a that is multiplied next, close together: rows of a PITCH apart, or of a transposed one ROWS columns beside each other, depth times,
- * then the next ROWS. Zeros fill the last ROWS. */
+/* The part of a that is multiplied next, close together: rows, or of a transposed one columns, a PITCH apart. Zeros fill the last ROWS. */
 static void pack_tile(float *tile, const float *a, int m, int depth, int lda, bool transposed, bool rounded)
 {
-    const int padded = (m + ROWS - 1) / ROWS * ROWS;
-    if (!transposed) {
-        for (int i = 0; i < padded; i++, a += lda, tile += PITCH) {
-            if (i < m)
-                memcpy(tile, a, depth * sizeof *tile);
-            else
-                memset(tile, 0, depth * sizeof *tile);
-            if (rounded)
-                round_all(tile, (depth + LANES - 1) / LANES * LANES);
-        }
-        return;
+    const int padded = (m + ROWS - 1) / ROWS * ROWS, lines = transposed ? depth : padded, length = transposed ? padded : depth;
+    for (int i = 0; i < lines; i++, a += lda, tile += PITCH) {
+        const int there = transposed ? m : i < m ? depth : 0;
+        memcpy(tile, a, there * sizeof *tile);
+        memset(tile + there, 0, (length - there) * sizeof *tile);
+        if (rounded)
+            round_all(tile, (length + LANES - 1) / LANES * LANES);
     }
-    float *to = tile;
-    for (int i0 = 0; i0 < m; i0 += ROWS, a += ROWS) {
-        const int rows = m - i0 < ROWS ? m - i0 : ROWS;
-        for (int l = 0; l < depth; l++, to += ROWS) {
-            const float *from = a + (size_t)l * lda;
-            if (rows == ROWS)
-                memcpy(to, from, ROWS * sizeof *to);
-            else
-                for (int i = 0; i < ROWS; i++)
-                    to[i] = i < rows ? from[i] : 0;
-        }
-    }
-    if (rounded)
-        round_all(tile, ((size_t)padded * depth + LANES - 1) / LANES * LANES);
 }
 
-static inline __attribute__((always_inline)) void times_panel(float *c, const float *tile, const float *panel, const float *bias, int m, int depth, int columns,
-                                                           int ldc, bool transposed, bool add_to, ahead later, int vectors)
+/* by the panel of a tile that lies as pack_tile leaves it, pitch: PITCH, or something else if it is transposed */
+static __attribute__((noinline)) void times_panel(sums c, const float *tile, const float *panel, int m, int depth, int columns, bool transposed, int pitch,
+                                                  ahead later, int vectors)
 {
-#define MULTIPLY(n)                                                                                                                          \
-    if (transposed)                                                                                                                          \
-        multiply_panel(c, tile, panel, bias, m, depth, columns, 1, ROWS, (size_t)ROWS * depth, ldc, add_to, later, n);                       \
-    else                                                                                                                                     \
-        multiply_panel(c, tile, panel, bias, m, depth, columns, PITCH, 1, (size_t)ROWS * PITCH, ldc, add_to, later, n)
+#define MULTIPLY(n)                                                                                          \
+    if (transposed)                                                                                          \
+        multiply_panel(c, tile, panel, m, depth, columns, 1, pitch, ROWS, later, n);                         \
+    else                                                                                                     \
+        multiply_panel(c, tile, panel, m, depth, columns, PITCH, 1, (size_t)ROWS * PITCH, later, n)
     if (vectors == WIDE) {
         MULTIPLY(WIDE);
     } else if (vectors == WIDE / 2) {
@@ -178,6 +169,12 @@ static inline __attribute__((always_inline)) void times_panel(float *c, const fl
         MULTIPLY(1);
     }
 #undef MULTIPLY
+}
+
+/* sums of columns of c that begin as c or bias or 0 */
+static sums begin_with(float *c, const float *bias, int ldc, bool add_to)
+{
+    return (sums){c, c + ROWS * (size_t)ldc, ldc, ldc, {{add_to ? c : bias, add_to ? ldc : 0}}};
 }
 
 /* What is done with c (m, 2H) as soon as a panel of each half is there; y NULL: nothing, and panels come in their order. */
@@ -191,7 +188,7 @@ typedef struct {
 static void by_packed(float *c, const float *a, const float *b, const float *bias, int m, int n, int k, int lda, int ldc, unsigned flags, bool rounded,
                       const gates then)
 {
-    _Alignas(64) float tile[LONG / DEPTH][TALL * PITCH];
+    _Alignas(64) float tile[LONG / DEPTH][DEPTH * PITCH];
     const bool ta = flags & ECG_GEMM_TA;
     for (int i = 0; i < m; i += TALL) {
         const int rows = m - i < TALL ? m - i : TALL;
@@ -211,8 +208,8 @@ static void by_packed(float *c, const float *a, const float *b, const float *bia
                     if (then.y && l + depth == end) /* of the other half */
                         next = b + (size_t)(second ? j - then.H + width : j + then.H) * k + (size_t)l0 * width;
                     const bool add_to = l > 0 || flags & ECG_GEMM_ADD;
-                    times_panel(c + (size_t)i * ldc + j, tile[(l - l0) / DEPTH], panel, bias && !add_to ? bias + j : NULL, rows, depth, columns, ldc,
-                                ta, add_to, (ahead){(const char *)next, (const char *)(next + (size_t)depth * width)}, vectors);
+                    times_panel(begin_with(c + (size_t)i * ldc + j, bias ? bias + j : NULL, ldc, add_to), tile[(l - l0) / DEPTH], panel, rows, depth, columns,
+                                ta, PITCH, (ahead){(const char *)next, (const char *)(next + (size_t)depth * width)}, vectors);
                 }
                 if (second && end == k)
                     glu_channels(then.y + (size_t)i * then.H, c + (size_t)i * ldc, then.scale, then.plus ? then.plus + (size_t)i * then.H : NULL, rows, then.H,
@@ -225,7 +222,7 @@ static void by_packed(float *c, const float *a, const float *b, const float *bia
 /* by a b that is packed here, COLUMNS of it at a time */
 static void by_plain(float *c, const float *a, const float *b, const float *bias, int m, int n, int k, int lda, int ldb, int ldc, unsigned flags, bool rounded)
 {
-    _Alignas(64) float own[DEPTH * COLUMNS], tile[TALL * PITCH];
+    _Alignas(64) float own[DEPTH * COLUMNS], tile[DEPTH * PITCH];
     const bool ta = flags & ECG_GEMM_TA, tb = flags & ECG_GEMM_TB;
     for (int j0 = 0; j0 < n; j0 += COLUMNS)
         for (int l = 0; l < k; l += DEPTH) {
@@ -245,23 +242,26 @@ static void by_plain(float *c, const float *a, const float *b, const float *bias
                     vectors = panel_vectors(n - j);
                     const int width = vectors * LANES, columns = n - j < width ? n - j : width;
                     const float *panel = own + (size_t)(j - j0) * depth, *next = panel + (size_t)depth * width;
-                    times_panel(c + (size_t)i * ldc + j, tile, panel, bias && !add_to ? bias + j : NULL, rows, depth, columns, ldc, ta, add_to,
-                                (ahead){(const char *)next, (const char *)next}, vectors);
+                    times_panel(begin_with(c + (size_t)i * ldc + j, bias ? bias + j : NULL, ldc, add_to), tile, panel, rows, depth, columns, ta,
+                                PITCH, (ahead){(const char *)next, (const char *)next}, vectors);
                 }
             }
         }
 }
 
-static inline __attribute__((always_inline)) void product(float *c, const float *a, const float *b, const float *bias, int m, int n, int k, int lda,
-                                                          int ldb, int ldc, unsigned flags, const bool rounded)
+#include "num/cpu_strassen.h"
+
+static void product(float *c, const float *a, const float *b, const float *bias, int m, int n, int k, int lda, int ldb, int ldc, unsigned flags, bool rounded)
 {
     for (int i = 0; k <= 0 && !(flags & ECG_GEMM_ADD) && i < m; i++) /* an empty sum */
         for (int j = 0; j < n; j++)
             c[(size_t)i * ldc + j] = bias ? bias[j] : 0;
-    if (flags & ECG_GEMM_PACKED)
-        by_packed(c, a, b, bias, m, n, k, lda, ldc, flags, rounded, (gates){0});
-    else
+    if (!(flags & ECG_GEMM_PACKED))
         by_plain(c, a, b, bias, m, n, k, lda, ldb, ldc, flags, rounded);
+    else if (!rounded && seven_pays(n, k, flags))
+        by_seven(c, a, b, bias, m, n, k, lda, ldc, flags, (gates){0});
+    else
+        by_packed(c, a, b, bias, m, n, k, lda, ldc, flags, rounded, (gates){0});
 }
 
 static void gemm(float *c, const float *a, const float *b, const float *bias, int m, int n, int k, int lda, int ldb, int ldc, unsigned flags)
@@ -271,30 +271,35 @@ static void gemm(float *c, const float *a, const float *b, const float *bias, in
 
 static void gemm_bf16(float *c, const float *a, const float *b, const float *bias, int m, int n, int k, int lda, int ldb, int ldc, unsigned flags)
 {
-    if (flags & ECG_GEMM_WIDE)
-        product(c, a, b, bias, m, n, k, lda, ldb, ldc, flags, true);
-    else
-        gemm(c, a, b, bias, m, n, k, lda, ldb, ldc, flags);
+    product(c, a, b, bias, m, n, k, lda, ldb, ldc, flags, flags & ECG_GEMM_WIDE);
 }
 
-static void pack_bf16(float *packed, const float *b, int n, int k, int ldb, unsigned flags)
+static void pack_b(float *packed, const float *b, int n, int k, int ldb, int from, int to, unsigned flags)
 {
-    pack_b(packed, b, n, k, ldb, flags);
-    for (int j = 0, width; flags & ECG_GEMM_WIDE && j < n; j += width) {
+    (seven_pays(n, k, flags) ? pack_seven : pack_panels)(packed, b, n, k, ldb, from, to, flags);
+}
+
+static void pack_bf16(float *packed, const float *b, int n, int k, int ldb, int from, int to, unsigned flags)
+{
+    pack_panels(packed, b, n, k, ldb, from, to, flags);
+    for (int j = from, width; flags & ECG_GEMM_WIDE && j < to; j += width) {
         width = panel_vectors(n - j) * LANES;
         round_all(packed + (size_t)j * k, (size_t)width * k);
     }
 }
 
-static inline void product_glu(float *y, float *o, const float *a, const float *packed, const float *bias, const float *scale, const float *plus, int rows,
-                               int H, int k, bool rounded)
+static void product_glu(float *y, float *o, const float *a, const float *packed, const float *bias, const float *scale, const float *plus, int rows, int H, int k,
+                        bool rounded)
 {
-    if (k > 0 && H % (WIDE * LANES) == 0) {
-        by_packed(o, a, packed, bias, rows, 2 * H, k, k, 2 * H, ECG_GEMM_PACKED, rounded, (gates){y, scale, plus, H});
-        return;
+    const unsigned flags = ECG_GEMM_WIDE | ECG_GEMM_PACKED;
+    if (!rounded && seven_pays(2 * H, k, flags)) {
+        by_seven(o, a, packed, bias, rows, 2 * H, k, k, 2 * H, flags, (gates){y, scale, plus, H});
+    } else if (k > 0 && H % (WIDE * LANES) == 0) {
+        by_packed(o, a, packed, bias, rows, 2 * H, k, k, 2 * H, flags, rounded, (gates){y, scale, plus, H});
+    } else {
+        product(o, a, packed, bias, rows, 2 * H, k, k, 0, 2 * H, flags, rounded);
+        glu(y, o, scale, plus, rows, H);
     }
-    product(o, a, packed, bias, rows, 2 * H, k, k, 0, 2 * H, ECG_GEMM_PACKED, rounded);
-    glu(y, o, scale, plus, rows, H);
 }
 
 static void gemm_glu(float *y, float *o, const float *a, const float *packed, const float *bias, const float *scale, const float *plus, int rows, int H, int k)

@@ -18,7 +18,7 @@ static void block(void *ctx, int item, int worker)
     (void)worker;
     const int from = item / j->across * ROWS, rows = j->m - from < ROWS ? j->m - from : ROWS;
     const int left = item % j->across * COLUMNS, columns = item % j->across < j->across - 1 ? COLUMNS : j->n - left;
-    const size_t at = j->flags & ECG_GEMM_PACKED ? (size_t)left * j->depth : j->flags & ECG_GEMM_TB ? (size_t)left * j->ldb : (size_t)left;
+    const size_t at = j->flags & ECG_GEMM_TB ? (size_t)left * j->ldb : (size_t)left;
     j->k->gemm(j->c + (size_t)from * j->ldc + left, j->a + (j->flags & ECG_GEMM_TA ? (size_t)from : (size_t)from * j->lda), j->b + at, NULL, rows,
                columns, j->depth, j->lda, j->ldb, j->ldc, j->flags);
 }

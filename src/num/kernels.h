@@ -43,9 +43,9 @@ typedef struct ecg_kernels {
     /* c (m, n) [+]= op(a) op(b), op(a) (m, k), op(b) (k, n); lda.. are row lengths as stored. bias (n) is what every row begins with without
      * ECG_GEMM_ADD, NULL: 0. PACKED: b is what pack made of it under the same WIDE. One thread. */
     void (*gemm)(float *c, const float *a, const float *b, const float *bias, int m, int n, int k, int lda, int ldb, int ldc, unsigned flags);
-    /* op(b) (k, n) as gemm wants it, for many products: ecg_packed(n, k) floats. Columns from .. n - 1 of a larger b may be packed by
-     * themselves at packed + from k if from is a multiple of 64. */
-    void (*pack)(float *packed, const float *b, int n, int k, int ldb, unsigned flags);
+    /* op(b) (k, n) as gemm wants it, for many products: ecg_packed(n, k) floats. Several may share the work: this call does columns
+     * from .. to - 1, both multiples of ECG_PACK, or to = n. */
+    void (*pack)(float *packed, const float *b, int n, int k, int ldb, int from, int to, unsigned flags);
     /* two-sided convolution of one sample (protocol 5.2), u, y (L, H); taps k0, k1 (L, H), k1 NULL for causal; D (H);
      *   y[t] = D u[t] + sum_{s<=t} k0[t-s] u[s] + sum_{s>t} k1[s-t-1] u[s]     per channel
      * scratch: ecg_conv_scratch(L) floats, aligned to 64 bytes */
@@ -84,7 +84,13 @@ typedef struct ecg_kernels {
                   double corr1, double corr2);
 } ecg_kernels;
 
-static inline size_t ecg_packed(int n, int k) { return ((size_t)n + 63) / 64 * 64 * (size_t)k; }
+/* Where a product is large, sums of quarters of b lie beside them (num/cpu_strassen.h). */
+enum { ECG_PACK = 128 };
+static inline size_t ecg_packed(int n, int k)
+{
+    const size_t columns = ((size_t)n + 63) / 64 * 64, rows = (size_t)k;
+    return columns * (k < ECG_PACK ? rows : rows + 3 * rows / 4 + 16);
+}
 
 /* Floats of working memory that a convolution over L steps needs: signal and taps of 16 channels, with zeros around them. */
 static inline size_t ecg_conv_scratch(int L) { return 16 * (3 * ((size_t)L + 15) + 128); }
@@ -120,7 +126,7 @@ typedef struct {
     ecg_pool *pool; /* NULL: one thread */
 } ecg_exec;
 
-/* c = op(a) op(b) over all threads, cut into fixed blocks of rows and columns: the same bytes for any thread count. */
+/* c = op(a) op(b) over all threads, cut into fixed blocks of rows and columns: the same bytes for any thread count. No PACKED. */
 void ecg_gemm(const ecg_exec *x, float *c, const float *a, const float *b, int m, int n, int k, int lda, int ldb, int ldc, unsigned flags);
 
 #endif

@@ -41,10 +41,11 @@ static void gemm(float *c, const float *a, const float *b, const float *bias, in
 }
 
 /* 64 columns after 64 columns, each (k, 64) */
-static void pack(float *packed, const float *b, int n, int k, int ldb, unsigned flags)
+static void pack(float *packed, const float *b, int n, int k, int ldb, int from, int to, unsigned flags)
 {
     enum { TILE = 64 };
-    for (int j0 = 0; j0 < n; j0 += TILE)
+    packed += (size_t)from * k;
+    for (int j0 = from; j0 < to; j0 += TILE)
         for (int l = 0; l < k; l++)
             for (int j = j0; j < j0 + TILE; j++)
                 *packed++ = j >= n ? 0 : flags & ECG_GEMM_TB ? b[(size_t)j * ldb + l] : b[(size_t)l * ldb + j];
@@ -77,10 +78,10 @@ static void gemm_bf16(float *c, const float *a, const float *b, const float *bia
         }
 }
 
-static void pack_bf16(float *packed, const float *b, int n, int k, int ldb, unsigned flags)
+static void pack_bf16(float *packed, const float *b, int n, int k, int ldb, int from, int to, unsigned flags)
 {
-    pack(packed, b, n, k, ldb, flags);
-    for (size_t i = 0; flags & ECG_GEMM_WIDE && i < ecg_packed(n, k); i++)
+    pack(packed, b, n, k, ldb, from, to, flags);
+    for (size_t i = (size_t)from * k; flags & ECG_GEMM_WIDE && i < ((size_t)to + 63) / 64 * 64 * k; i++)
         packed[i] = ecg_bf16_round(packed[i]);
 }
 

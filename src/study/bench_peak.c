@@ -211,7 +211,7 @@ static ecg_status gemm(double *forward, double *weights, ecg_bench_run *b, int i
     p.b = room + all;
     p.c = room + 2 * all;
     p.packed = room + 3 * all;
-    p.k->pack(p.packed, p.a, 2 * H, H, H, ECG_GEMM_WIDE | ECG_GEMM_TB);
+    p.k->pack(p.packed, p.a, 2 * H, H, H, 0, 2 * H, ECG_GEMM_WIDE | ECG_GEMM_TB);
     const double work = 4.0 * L * H * H;
     ecg_pool *pool = items > 1 ? b->o->exec->pool : NULL;
     forget(best, items);

@@ -114,7 +114,7 @@ static const struct {
 /* flags of kernels.h; the oracle is that of ref */
 static void check(int c, unsigned flags, bool real)
 {
-    const int m = products[c].m, n = products[c].n, k = products[c].k, cut = n > 64 ? 64 : n;
+    const int m = products[c].m, n = products[c].n, k = products[c].k, cut = n > ECG_PACK ? ECG_PACK : n;
     const int lda = (flags & ECG_GEMM_TA ? m : k) + products[c].pad, ldb = (flags & ECG_GEMM_TB ? k : n) + products[c].pad, ldc = n + products[c].pad;
     const size_t nc = (size_t)m * ldc;
     float *a = noise((size_t)(m + k) * (lda + 1), 1), *b = noise((size_t)(n + k) * (ldb + 1), 2), *before = noise(nc, 3), *bias = noise(n, 4);
@@ -124,9 +124,8 @@ static void check(int c, unsigned flags, bool real)
         float *want = copy_of(before, nc), *got = copy_of(before, nc), *code = copy_of(before, nc);
         ecg_kernels_at(ecg_kernels_ref(), ECG_IN_BF16)->gemm(want, a, b, with, m, n, k, lda, ldb, ldc, flags | ECG_GEMM_WIDE);
         if (form == 2) {
-            emulated_pack(packed, b, cut, k, ldb, flags);
-            if (cut < n)
-                emulated_pack(packed + (size_t)cut * k, b + (flags & ECG_GEMM_TB ? (size_t)cut * ldb : (size_t)cut), n - cut, k, ldb, flags);
+            emulated_pack(packed, b, n, k, ldb, 0, cut, flags);
+            emulated_pack(packed, b, n, k, ldb, cut, n, flags);
         }
         emulated_gemm(got, a, form == 2 ? packed : b, with, m, n, k, lda, ldb, ldc, flags | (form == 2 ? ECG_GEMM_PACKED : 0));
         double largest = 1e-30;
@@ -138,7 +137,7 @@ static void check(int c, unsigned flags, bool real)
                          (double)got[i], (double)want[i], i / ldc, i % ldc, largest);
         if (real) {
             const ecg_kernels *amx = ecg_kernels_at(ecg_kernels_amx(), ECG_IN_BF16);
-            amx->pack(packed2, b, n, k, ldb, flags | ECG_GEMM_WIDE);
+            amx->pack(packed2, b, n, k, ldb, 0, n, flags | ECG_GEMM_WIDE);
             amx->gemm(code, a, form == 2 ? packed2 : b, with, m, n, k, lda, ldb, ldc, flags | ECG_GEMM_WIDE | (form == 2 ? ECG_GEMM_PACKED : 0));
             assert_memory_equal(code, got, nc * sizeof *code);
         }

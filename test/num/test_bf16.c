@@ -118,13 +118,12 @@ static void check_product(int c, unsigned flags, ecg_pool *const *pools)
         }
         free(first);
 
-        const int cut = n > 64 ? 64 : n;
+        const int cut = n > ECG_PACK ? ECG_PACK : n;
         float *packed = noise(ecg_packed(n, k), 5), *one = copy_of(before, nc), *two = copy_of(before, nc);
-        bf16->pack(packed, b, n, k, ldb, flags | ECG_GEMM_WIDE);
+        bf16->pack(packed, b, n, k, ldb, 0, n, flags | ECG_GEMM_WIDE);
         bf16->gemm(one, a, packed, bias, m, n, k, lda, ldb, ldc, flags | ECG_GEMM_PACKED | ECG_GEMM_WIDE);
-        bf16->pack(packed, b, cut, k, ldb, flags | ECG_GEMM_WIDE);
-        if (cut < n)
-            bf16->pack(packed + (size_t)cut * k, b + (flags & ECG_GEMM_TB ? (size_t)cut * ldb : (size_t)cut), n - cut, k, ldb, flags | ECG_GEMM_WIDE);
+        bf16->pack(packed, b, n, k, ldb, 0, cut, flags | ECG_GEMM_WIDE);
+        bf16->pack(packed, b, n, k, ldb, cut, n, flags | ECG_GEMM_WIDE);
         bf16->gemm(two, a, packed, bias, m, n, k, lda, ldb, ldc, flags | ECG_GEMM_PACKED | ECG_GEMM_WIDE);
         close_to(products[c].why, levels[l], flags, one, biased, nc, 3e-6);
         assert_memory_equal(one, two, nc * sizeof *one);

@@ -314,6 +314,7 @@ static const struct {
     {"scalars", 1, 1, 1, 0},           {"nothing to sum", 3, 4, 0, 1},       {"input linear", 250, 32, 12, 0}, {"rows of six and one", 7, 16, 5, 0},
     {"columns past a vector", 5, 17, 9, 3}, {"columns past half a panel", 12, 41, 30, 2}, {"deeper than a panel", 13, 70, 517, 1}, {"one row", 1, 129, 33, 0},
     {"one column", 65, 1, 64, 4},      {"more rows than a block", 131, 40, 70, 0}, {"more columns than lie packed", 20, 330, 140, 1},
+    {"seven products for eight", 131, 256, 192, 0}, {"the same, all odd", 67, 384, 517, 3}, {"the same, one row", 1, 256, 201, 1},
 };
 
 static void every_variant_agrees_on_products(void **state)
@@ -354,14 +355,13 @@ static void every_variant_agrees_on_products(void **state)
                 const ecg_kernels *kernels = ecg_kernels_pick(levels[i]);
                 if (!kernels)
                     continue;
-                const int cut = n > 64 ? 64 : n;
+                const int cut = n > ECG_PACK ? ECG_PACK : n;
                 float *packed = noise(ecg_packed(n, k) + 64, 54, 1), *bias = noise(n, 55, 1), *c1 = copy_of(before, nc), *c2 = copy_of(before, nc);
-                kernels->pack(packed, b, n, k, ldb, flags);
-                kernels->gemm(c1, a, packed, bias, m, n, k, lda, ldb, ldc, flags | ECG_GEMM_PACKED);
-                kernels->pack(packed, b, cut, k, ldb, flags);
-                if (cut < n)
-                    kernels->pack(packed + (size_t)cut * k, b + (flags & ECG_GEMM_TB ? (size_t)cut * ldb : (size_t)cut), n - cut, k, ldb, flags);
-                kernels->gemm(c2, a, packed, bias, m, n, k, lda, ldb, ldc, flags | ECG_GEMM_PACKED);
+                kernels->pack(packed, b, n, k, ldb, 0, n, flags | ECG_GEMM_WIDE);
+                kernels->gemm(c1, a, packed, bias, m, n, k, lda, ldb, ldc, flags | ECG_GEMM_PACKED | ECG_GEMM_WIDE);
+                kernels->pack(packed, b, n, k, ldb, cut, n, flags | ECG_GEMM_WIDE);
+                kernels->pack(packed, b, n, k, ldb, 0, cut, flags | ECG_GEMM_WIDE);
+                kernels->gemm(c2, a, packed, bias, m, n, k, lda, ldb, ldc, flags | ECG_GEMM_PACKED | ECG_GEMM_WIDE);
                 assert_memory_equal(c1, c2, nc * sizeof *c1);
                 if (!(flags & ECG_GEMM_ADD))
                     for (int r = 0; r < m; r++)
@@ -398,7 +398,7 @@ static void gates_follow_their_product(void **state)
             float *a = noise((size_t)rows * (size_t)K, 71, 1), *b = noise(2 * (size_t)H * (size_t)K, 72, 0.3), *bias = noise(2 * (size_t)H, 73, 1);
             float *scale = noise((size_t)H, 74, 1), *plus = noise(n, 75, 1), *packed = noise(ecg_packed(2 * H, K), 76, 1);
             float *o = noise(2 * n, 77, 1), *want_o = noise(2 * n, 78, 1), *y = noise(n, 79, 1), *want = noise(n, 80, 1);
-            k->pack(packed, b, 2 * H, K, K, ECG_GEMM_WIDE | ECG_GEMM_TB);
+            k->pack(packed, b, 2 * H, K, K, 0, 2 * H, ECG_GEMM_WIDE | ECG_GEMM_TB);
             for (int given = 0; given < 2; given++) {
                 const float *s = given ? scale : NULL, *p = given ? plus : NULL;
                 k->gemm(want_o, a, packed, bias, rows, 2 * H, K, K, 0, 2 * H, ECG_GEMM_WIDE | ECG_GEMM_PACKED);

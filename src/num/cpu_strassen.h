@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT
+ * cpu_strassen.h: a large product by seven products of quarters instead of eight, part of cpu_gemm.h. Strassen's algorithm in Winograd's form (Knuth,
+ * The Art of Computer Programming 2, 4.6.4), one level. All of a is cut in four by rows and depth, b by depth and columns, c by rows and columns:
+ *
+ *   S1 = A21 + A22   S2 = S1 - A11   S3 = A11 - A21   S4 = A12 - S2      T1 = B12 - B11   T2 = B22 - T1   T3 = B22 - B12   T4 = B21 - T2
+ *   U = A11 B11      C11 = U + A12 B21
+ *   U = U + S2 T2    V = S1 T1    C12 = U + V + S4 B22
+ *   U = U + S3 T3    C22 = U + V  C21 = U + A22 T4
+ *
+ * The sums of a are taken where a is copied into its tile anyway, 2 HALF_TALL rows at a time, those of b once where it is packed, in the order
+ * in which they are wanted; U and V are HALF_TALL rows of one panel and stay in the cache. So an eighth of the multiply-adds falls away and hardly
+ * anything is added. Rounding: errors are bounded by the norms of a and b, not element by element (Higham, Accuracy and Stability of Numerical
+ * Algorithms, 23.2.2): docs/PERFORMANCE.md has what was measured. */
+enum { HALF_TALL = 11 * ROWS, QUARTERS = 7, PAIR = 2 * WIDE * LANES };
+
+/* whether packed operands lie like that: where a quarter is deep and wide enough for its products to outweigh the sums */
+static bool seven_pays(int n, int k, unsigned flags) { return flags & ECG_GEMM_WIDE && n % ECG_PACK == 0 && n >= 256 && k >= 192; }
+
+/* depth is cut into pieces of at most LONG, alike; of each the upper and the lower half, the upper one longer by one if need be */
+static int stretch_of(int k)
+{
+    const int pieces = (k + LONG - 1) / LONG;
+    return ((k + pieces - 1) / pieces + 1) / 2 * 2;
+}
+
+static int chunk_of(int half)
+{
+    const int chunks = (half + DEPTH - 1) / DEPTH;
+    return (half + chunks - 1) / chunks;
+}
+
+/* depth rows of op(b), zeros up to half */
+static void pack_quarter(float *panel, const float *b, int half, int depth, int ldb, bool tb)
+{
+    pack_panel(panel, b, depth, PAIR / 2, PAIR / 2, ldb, tb);
+    memset(panel + (size_t)depth * (PAIR / 2), 0, (size_t)(half - depth) * (PAIR / 2) * sizeof *panel);
+}
+
+static inline __attribute__((always_inline)) void leave_right(float *at, size_t size, vf b11, vf b12, vf b21, vf b22)
+{
+    const vf t1 = b12 - b11, t2 = b22 - t1;
+    v_store(at, b11);
+    v_store(at + size, b21);
+    v_store(at + 2 * size, t2);
+    v_store(at + 3 * size, t1);
+    v_store(at + 4 * size, b22);
+    v_store(at + 5 * size, b22 - b12);
+    v_store(at + 6 * size, b21 - t2);
+}
+
+/* of every stretch all pairs of panels of the left and the right half, and of each pair B11, B21, T2, T1, B22, T3, T4 */
+static void pack_seven(float *packed, const float *b, int n, int k, int ldb, int from, int to, unsigned flags)
+{
+    enum { WIDTH = PAIR / 2 };
+    const bool tb = flags & ECG_GEMM_TB;
+    const int stretch = stretch_of(k);
+    for (int l0 = 0; l0 < k; l0 += stretch) {
+        const int depth = k - l0 < stretch ? k - l0 : stretch, half = (depth + 1) / 2;
+        const size_t size = (size_t)half * WIDTH;
+        float *panel = packed + (size_t)QUARTERS * (n / 2) * (l0 / 2) + QUARTERS * size * (from / PAIR);
+        for (int j = from / 2; j < to / 2; j += WIDTH, panel += QUARTERS * size) {
+            const float *b11 = tb ? b + (size_t)j * ldb + l0 : b + (size_t)l0 * ldb + j, *b12 = b11 + (size_t)(n / 2) * (tb ? ldb : 1);
+            const size_t down = (size_t)half * (tb ? 1 : ldb);
+            if (!tb) {
+                for (int l = 0; l < half; l++)
+                    for (int v = 0; v < WIDTH; v += LANES) {
+                        const float *up = b11 + (size_t)l * ldb + v, *low = up + down;
+                        const bool there = l < depth - half;
+                        leave_right(panel + (size_t)l * WIDTH + v, size, v_load(up), v_load(up + n / 2), there ? v_load(low) : v_set(0), there ? v_load(low + n / 2) : v_set(0));
+                    }
+                continue;
+            }
+            pack_quarter(panel, b11, half, half, ldb, tb);
+            pack_quarter(panel + size, b11 + down, half, depth - half, ldb, tb);
+            pack_quarter(panel + 2 * size, b12, half, half, ldb, tb);
+            pack_quarter(panel + 4 * size, b12 + down, half, depth - half, ldb, tb);
+            for (size_t i = 0; i < size; i += LANES) {
+                float *at = panel + i;
+                leave_right(at, size, v_load(at), v_load(at + 2 * size), v_load(at + size), v_load(at + 4 * size));
+            }
+        }
+    }
+}
+
+/* the left factors, each in tiles of at most DEPTH */
+enum { A11, A12, S2, S1, S4, S3, A22 };
+enum { HALF_PITCH = (HALF_TALL + LANES - 1) / LANES * LANES, HALF_TILE = DEPTH * HALF_PITCH > HALF_TALL * PITCH ? DEPTH * HALF_PITCH : HALF_TALL * PITCH };
+typedef float seven_tiles[QUARTERS][LONG / DEPTH / 2][HALF_TILE];
+
+static inline __attribute__((always_inline)) void leave_sums(seven_tiles tile, int chunk, size_t at, vf a11, vf a12, vf a21, vf a22)
+{
+    const vf s1 = a21 + a22, s2 = s1 - a11;
+    v_store(tile[A11][chunk] + at, a11);
+    v_store(tile[A12][chunk] + at, a12);
+    v_store(tile[S1][chunk] + at, s1);
+    v_store(tile[S2][chunk] + at, s2);
+    v_store(tile[S3][chunk] + at, a11 - a21);
+    v_store(tile[S4][chunk] + at, a12 - s2);
+    v_store(tile[A22][chunk] + at, a22);
+}
+
+static inline vf load_there(const float *p, int left) { return left > 0 ? load_some(p, left) : v_set(0); }
+
+/* rows x depth of op(a); the upper half has `half` rows, a multiple of ROWS, the left one (depth + 1) / 2 columns; zeros fill up */
+static void pack_sums(seven_tiles tile, const float *a, int rows, int half, int depth, int lda, bool ta)
+{
+    const int left = (depth + 1) / 2, chunk = chunk_of(left);
+    for (int l0 = 0, c = 0; l0 < left; l0 += chunk, c++) {
+        const int deep = left - l0 < chunk ? left - l0 : chunk;
+        if (!ta) {
+            for (int i = 0; i < half; i++)
+                for (int l = 0; l < deep; l += LANES) {
+                    const int first = i < rows ? deep - l : 0, second = i < rows && depth - left - l0 - l < deep - l ? depth - left - l0 - l : first;
+                    const float *up = a + (size_t)i * lda + l0 + l, *low = up + (size_t)half * lda;
+                    const bool below = half + i < rows;
+                    leave_sums(tile, c, (size_t)i * PITCH + l, load_there(up, first), load_there(up + left, second), load_there(low, below ? first : 0),
+                               load_there(low + left, below ? second : 0));
+                }
+            continue;
+        }
+        for (int l = 0; l < deep; l++)
+            for (int i = 0; i < half; i += LANES) {
+                const float *up = a + (size_t)(l0 + l) * lda + i, *right = up + (size_t)left * lda;
+                const int first = (rows < half ? rows : half) - i, second = rows - half - i;
+                const bool there = l0 + l < depth - left;
+                leave_sums(tile, c, (size_t)l * HALF_PITCH + i, load_there(up, first), load_there(right, there ? first : 0), load_there(up + half, second),
+                           load_there(right + half, there ? second : 0));
+            }
+    }
+}
+
+typedef struct {
+    int depth; /* of a quarter */
+    bool transposed;
+    const float *panel; /* the one whose turn it is */
+} quarters;
+
+/* to = tile panel + plus, then the next panel has its turn */
+static void times_quarter(quarters *q, sums to, float tile[LONG / DEPTH / 2][HALF_TILE], int rows)
+{
+    const int chunk = chunk_of(q->depth);
+    for (int l = 0; l < q->depth; l += chunk) {
+        const int deep = q->depth - l < chunk ? q->depth - l : chunk;
+        const float *panel = q->panel;
+        q->panel += (size_t)deep * (PAIR / 2);
+        times_panel(to, tile[l / chunk], panel, rows, deep, PAIR / 2, q->transposed, HALF_PITCH, (ahead){(const char *)q->panel, (const char *)(q->panel + (q->panel - panel))},
+                    WIDE);
+        to = (sums){to.to, to.soon, to.step, to.soon_step, {{to.to, to.step}}};
+    }
+}
+
+static void add_three(float *to, const float *x, const float *u, const float *v, int rows, int ldx, int ldc)
+{
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < PAIR / 2; j += LANES) {
+            const vf sum = v_load(u + (size_t)i * (PAIR / 2) + j) + v_load(v + (size_t)i * (PAIR / 2) + j);
+            v_store(to + (size_t)i * ldc + j, sum + (x ? v_load(x + (size_t)i * ldx + j) : v_set(0)));
+        }
+}
+
+static void by_seven(float *c, const float *a, const float *b, const float *bias, int m, int n, int k, int lda, int ldc, unsigned flags, const gates then)
+{
+    enum { WIDTH = PAIR / 2 };
+    _Alignas(64) seven_tiles tile;
+    _Alignas(64) float U[HALF_TALL * WIDTH], V[HALF_TALL * WIDTH];
+    const bool ta = flags & ECG_GEMM_TA;
+    const int stretch = stretch_of(k);
+    for (int i = 0; i < m; i += 2 * HALF_TALL) {
+        const int rows = m - i < 2 * HALF_TALL ? m - i : 2 * HALF_TALL, half = ((rows + 1) / 2 + ROWS - 1) / ROWS * ROWS;
+        const int upper = rows < half ? rows : half, lower = rows - upper;
+        for (int l0 = 0; l0 < k; l0 += stretch) {
+            const int depth = k - l0 < stretch ? k - l0 : stretch;
+            const bool add = l0 > 0 || flags & ECG_GEMM_ADD;
+            pack_sums(tile, ta ? a + (size_t)l0 * lda + i : a + (size_t)i * lda + l0, rows, half, depth, lda, ta);
+            quarters q = {(depth + 1) / 2, ta, b + (size_t)QUARTERS * (n / 2) * (l0 / 2)};
+            for (int j = 0; j < n / 2; j += WIDTH) {
+                float *c11 = c + (size_t)i * ldc + j, *c12 = c11 + n / 2, *c21 = c11 + (size_t)half * ldc, *c22 = c21 + n / 2;
+                const float *left = add ? c11 : bias ? bias + j : NULL, *right = add ? c12 : bias ? bias + n / 2 + j : NULL;
+                const int ldx = add ? ldc : 0;
+                times_quarter(&q, (sums){U, c11, WIDTH, ldc, {{NULL}}}, tile[A11], half);
+                times_quarter(&q, (sums){c11, c12, ldc, ldc, {{U, WIDTH}, {left, ldx}}}, tile[A12], upper);
+                times_quarter(&q, (sums){U, c22, WIDTH, ldc, {{U, WIDTH}}}, tile[S2], half);
+                times_quarter(&q, (sums){V, c21, WIDTH, ldc, {{NULL}}}, tile[S1], half);
+                times_quarter(&q, (sums){c12, c12, ldc, 0, {{U, WIDTH}, {V, WIDTH}, {right, ldx}}}, tile[S4], upper);
+                times_quarter(&q, (sums){U, U, WIDTH, 0, {{U, WIDTH}}}, tile[S3], half);
+                add_three(c22, right ? right + (size_t)half * ldx : NULL, U, V, lower, ldx, ldc);
+                times_quarter(&q, (sums){c21, c11 + WIDTH, ldc, ldc, {{U, WIDTH}, {left ? left + (size_t)half * ldx : NULL, ldx}}}, tile[A22], lower);
+                if (then.y && l0 + depth == k)
+                    glu_channels(then.y + (size_t)i * then.H, c11 - j, then.scale, then.plus ? then.plus + (size_t)i * then.H : NULL, rows, then.H, j,
+                                 j + WIDTH);
+            }
+        }
+    }
+}
