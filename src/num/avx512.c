@@ -42,6 +42,32 @@ static inline float v_sum(vf a)
 
 const ecg_kernels *ecg_kernels_avx512(void) { return &table; }
 
+#include "num/fixed16.h"
+
+static const ecg_kernels vnni, vnni_bf16 = {
+    .name = "vnni",
+    .words = "vnni, operands as 16-bit integers in units of their rows (no AMX)",
+    .precision = ECG_IN_BF16,
+    .twin = &vnni,
+    .gemm = gemm_fixed16,
+    .gemm_glu = gemm_glu_fixed16,
+    .pack = pack_fixed16,
+    SAME,
+};
+
+static const ecg_kernels vnni = {
+    .name = NAME,
+    .words = NAME,
+    .precision = ECG_IN_FLOAT32,
+    .twin = &vnni_bf16,
+    .gemm = gemm,
+    .gemm_glu = gemm_glu,
+    .pack = pack_b,
+    SAME,
+};
+
+const ecg_kernels *ecg_kernels_vnni(void) { return &vnni; }
+
 /* ---- the level above: wide products in bf16 go to the tiles of amx.c, everything else stays */
 
 static void gemm_amx(float *c, const float *a, const float *b, const float *bias, int m, int n, int k, int lda, int ldb, int ldc, unsigned flags)
@@ -86,5 +112,6 @@ static const ecg_kernels amx = {
 const ecg_kernels *ecg_kernels_amx(void) { return &amx; }
 #else
 const ecg_kernels *ecg_kernels_avx512(void) { return NULL; }
+const ecg_kernels *ecg_kernels_vnni(void) { return NULL; }
 const ecg_kernels *ecg_kernels_amx(void) { return NULL; }
 #endif

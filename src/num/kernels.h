@@ -36,7 +36,7 @@ typedef struct {
 } ecg_scan_grads;
 
 typedef struct ecg_kernels {
-    const char *name;  /* what multiplies: "ref", "avx2", "avx512", "amx" */
+    const char *name;  /* what multiplies: "ref", "avx2", "avx512", "vnni", "amx" */
     const char *words; /* the same for the log, with what the precision does to a product */
     ecg_precision precision;
     const struct ecg_kernels *twin; /* the other precision: equal but for gemm and pack */
@@ -105,14 +105,15 @@ static inline size_t ecg_scan_scratch(int L, int states)
 const ecg_kernels *ecg_kernels_ref(void);    /* the oracle, for ever */
 const ecg_kernels *ecg_kernels_avx2(void);   /* NULL: not compiled in; does not ask the CPU, ecg_kernels_pick does */
 const ecg_kernels *ecg_kernels_avx512(void);
+const ecg_kernels *ecg_kernels_vnni(void);   /* avx512 whose twin multiplies 16-bit integers */
 const ecg_kernels *ecg_kernels_amx(void);    /* avx512 whose twin multiplies on tiles */
 
 /* What the processor has, and of the tiles what the operating system lends. */
 typedef struct {
-    bool avx2, avx512, amx, permission;
+    bool avx2, avx512, amx, permission, vnni;
 } ecg_cpu;
 ecg_cpu ecg_cpu_here(void); /* asks the operating system for the tiles where the processor has them */
-/* The best level for such a processor in float32, or the one that want names ("ref", "avx2", "avx512", "amx"); NULL: unknown name, or it does
+/* The best level for such a processor in float32, or the one that want names ("ref", "avx2", "avx512", "vnni", "amx"); NULL: unknown name, or it does
  * not run there, and *why (may be NULL) says which. want may be NULL or "": the best. */
 const ecg_kernels *ecg_kernels_choose(const char *want, const ecg_cpu *cpu, const char **why);
 /* The same for this one. tool/ passes ECGRAFT_CPU. */

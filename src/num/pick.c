@@ -48,6 +48,7 @@ ecg_cpu ecg_cpu_here(void)
         .avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
                   __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma"),
         .amx = has_amx(),
+        .vnni = __builtin_cpu_supports("avx512vnni"),
     };
     cpu.permission = cpu.amx && may_use_tiles();
     return cpu;
@@ -64,6 +65,7 @@ static const char *amx_lacks(const ecg_cpu *c)
     return c->permission ? NULL : "the operating system does not permit AMX tiles";
 }
 
+static const char *vnni_lacks(const ecg_cpu *c) { return c->avx512 && c->vnni ? NULL : "this processor does not have AVX-512 with VNNI"; }
 static const char *avx512_lacks(const ecg_cpu *c) { return c->avx512 ? NULL : "this processor does not have AVX-512 (F, DQ, BW, VL)"; }
 static const char *avx2_lacks(const ecg_cpu *c) { return c->avx2 ? NULL : "this processor does not have AVX2 and FMA"; }
 
@@ -80,10 +82,10 @@ const ecg_kernels *ecg_kernels_choose(const char *want, const ecg_cpu *cpu, cons
         const ecg_kernels *(*get)(void);
         const char *(*lacks)(const ecg_cpu *c);
     } levels[] = {
-        {"amx", ecg_kernels_amx, amx_lacks}, {"avx512", ecg_kernels_avx512, avx512_lacks}, {"avx2", ecg_kernels_avx2, avx2_lacks},
+        {"amx", ecg_kernels_amx, amx_lacks}, {"vnni", ecg_kernels_vnni, vnni_lacks}, {"avx512", ecg_kernels_avx512, avx512_lacks}, {"avx2", ecg_kernels_avx2, avx2_lacks},
         {"ref", ecg_kernels_ref, ref_lacks},
     };
-    const char *reason = "there are ref, avx2, avx512, amx";
+    const char *reason = "there are ref, avx2, avx512, vnni, amx";
 
     for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
         if (want && *want && strcmp(want, levels[i].name))
