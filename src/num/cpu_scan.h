@@ -12,8 +12,16 @@ typedef struct {
     ptrdiff_t inject_step, read_step;
 } way;
 
+/* What the next panel needs lies right behind what this one has: on its way into the second cache while there is work to do, a line at a time. In one
+ * burst it would fill the places where the core keeps what it waits for. May lie beyond the end: asked for, never read. */
+ALWAYS void ask(const float **soon)
+{
+    __builtin_prefetch(*soon, 0, 2);
+    *soon += 16;
+}
+
 /* v[c][m] = sum_s inject[s][m] x[cT + s] */
-ALWAYS void take_in(float *v, const way *w, const float *x, int chunks, const int N)
+ALWAYS void take_in(float *v, const way *w, const float *x, const float *soon, int chunks, const int N)
 {
     for (int c = 0; c < chunks; c += 2, x += 2 * T * LANES, v += 2 * (size_t)N * LANES)
         for (int m0 = 0; m0 < N; m0 += HALF) {
@@ -22,6 +30,7 @@ ALWAYS void take_in(float *v, const way *w, const float *x, int chunks, const in
                 sum[0][m] = sum[1][m] = v_set(0);
             const float *in = w->inject + (size_t)m0 * ECG_PANEL;
             for (int s = 0; s < T; s++, in += w->inject_step) {
+                ask(&soon);
                 const vf x0 = v_load(x + s * LANES), x1 = v_load(x + (T + s) * LANES);
                 UNROLL for (int m = 0; m < HALF; m++) {
                     const vf a = v_load(in + m * ECG_PANEL);
@@ -76,9 +85,11 @@ ALWAYS void run_states(float *P, float *Q, const float *step, size_t to, size_t 
 }
 
 /* sum[2 chunks][HALF steps] += a[i] x over `count` pairs (x0, x1), `apart` floats between the pair; a moves by a_step, x by LANES */
-ALWAYS void bring_out(vf sum[2][HALF], const float *a, ptrdiff_t a_next, ptrdiff_t a_step, const float *x, size_t apart, const int count)
+ALWAYS void bring_out(vf sum[2][HALF], const float *a, ptrdiff_t a_next, ptrdiff_t a_step, const float *x, size_t apart, const float **soon, const int count)
 {
     for (int j = 0; j < count; j++, a += a_step, x += LANES) {
+        if (soon)
+            ask(soon);
         const vf x0 = v_load(x), x1 = v_load(x + apart);
         UNROLL for (int i = 0; i < HALF; i++) {
             const vf k = v_load(a + i * a_next);
@@ -89,18 +100,18 @@ ALWAYS void bring_out(vf sum[2][HALF], const float *a, ptrdiff_t a_next, ptrdiff
 }
 
 /* y (L, n of H) = plus, if any, and what comes of the signal x in scratch, the taps around mid, the states P of one way and, if both, Q of the other */
-ALWAYS void bring_out_all(float *y, const float *plus, const float *x, const float *mid, const way *one, const way *other, const float *P, const float *Q, int L, int H,
-                          int n, int chunks, const int N, const bool both)
+ALWAYS void bring_out_all(float *y, const float *plus, const float *x, const float *mid, const way *one, const way *other, const float *P, const float *Q,
+                          const float *soon[T / HALF], int L, int H, int n, int chunks, const int N, const bool both)
 {
     for (int c = 0; c < chunks; c += 2)
         for (int i0 = 0; i0 < T; i0 += HALF) {
             vf sum[2][HALF];
             UNROLL for (int i = 0; i < HALF; i++)
                 sum[0][i] = sum[1][i] = v_set(0);
-            bring_out(sum, mid + i0 * LANES, LANES, -LANES, x + (size_t)c * T * LANES, T * LANES, T);
-            bring_out(sum, one->read + i0 * one->read_step, one->read_step, ECG_PANEL, P + (size_t)c * N * LANES, (size_t)N * LANES, N);
+            bring_out(sum, mid + i0 * LANES, LANES, -LANES, x + (size_t)c * T * LANES, T * LANES, &soon[i0 / HALF], T);
+            bring_out(sum, one->read + i0 * one->read_step, one->read_step, ECG_PANEL, P + (size_t)c * N * LANES, (size_t)N * LANES, NULL, N);
             if (both)
-                bring_out(sum, other->read + i0 * other->read_step, other->read_step, ECG_PANEL, Q + (size_t)c * N * LANES, (size_t)N * LANES, N);
+                bring_out(sum, other->read + i0 * other->read_step, other->read_step, ECG_PANEL, Q + (size_t)c * N * LANES, (size_t)N * LANES, NULL, N);
             for (int k = 0; k < 2; k++)
                 for (int i = 0, t = (c + k) * T + i0; i < HALF && t < L; i++, t++) {
                     float *to = y + (size_t)t * H;
@@ -146,11 +157,11 @@ static void near_taps(float *mid, const piece *p, const float *D, int n, int sig
     v_store(mid, v_load(mid) + load_some(D, n));
 }
 
-/* What the next panel needs, right behind what this one has: on its way into the second cache while there is work to do. */
-ALWAYS void ask(const float *next, size_t floats)
+/* what the next panel's way out and its states need, while this one's signal is brought out */
+ALWAYS void ask_for(const float *soon[T / HALF], const piece *p, const ecg_scan *c, size_t block)
 {
-    for (size_t i = 0; i < floats; i += 16)
-        __builtin_prefetch(next + i, 0, 2);
+    for (int i = 0; i < T / HALF; i++)
+        soon[i] = i % 2 ? p->step + c->step_stride : p->out[0] + block;
 }
 
 ALWAYS void scan_panels(float *y, const float *u, const ecg_scan *c, float *scratch, const int N, const bool both)
@@ -164,16 +175,13 @@ ALWAYS void scan_panels(float *y, const float *u, const ecg_scan *c, float *scra
         const size_t block = (size_t)T * row;
         pack(r.x, u + h, c->L, r.chunks * T, c->H, n, 1);
         near_taps(r.mid, &p, c->D + h, n, 1);
-        ask(p.in + block, block);
-        take_in(r.P, &right, r.x, r.chunks, N);
-        ask(p.out[0] + block, block);
-        if (both) {
-            take_in(r.Q, &left, r.x, r.chunks, N);
-            ask(p.out[1] + block, block);
-        }
+        const float *soon[T / HALF];
+        ask_for(soon, &p, c, block);
+        take_in(r.P, &right, r.x, p.in + block, r.chunks, N);
+        if (both)
+            take_in(r.Q, &left, r.x, p.out[1] + block, r.chunks, N);
         run_states(r.P, r.Q, p.step, row, ECG_PANEL, r.chunks, N, both);
-        ask(p.step + c->step_stride, N * row);
-        bring_out_all(y + h, NULL, r.x, r.mid, &right, &left, r.P, r.Q, c->L, c->H, n, r.chunks, N, both);
+        bring_out_all(y + h, NULL, r.x, r.mid, &right, &left, r.P, r.Q, soon, c->L, c->H, n, r.chunks, N, both);
     }
 }
 
@@ -252,29 +260,23 @@ ALWAYS void scan_panels_backward(float *du, const float *plus, const ecg_scan_gr
             const way from_right = {right.read, right.inject, right.read_step, right.inject_step};
             const way from_left = {left.read, left.inject, left.read_step, left.inject_step};
             near_taps(r.mid, &p, c->D + h, n, -1);
-            ask(p.in + block, block);
-            take_in(r.Q, &from_right, r.dy, r.chunks, N);
-            ask(p.out[0] + block, block);
+            const float *soon[T / HALF];
+            ask_for(soon, &p, c, block);
+            take_in(r.Q, &from_right, r.dy, p.in + block, r.chunks, N);
             if (both)
-                take_in(r.P, &from_left, r.dy, r.chunks, N);
+                take_in(r.P, &from_left, r.dy, p.out[1] + block, r.chunks, N);
             else
                 memset(r.P, 0, sizeof *r.P * r.chunks * N * LANES);
-            if (both)
-                ask(p.out[1] + block, block);
             run_states(r.P, r.Q, p.step, ECG_PANEL, row, r.chunks, N, true);
-            ask(p.step + c->step_stride, N * row);
-            bring_out_all(du + h, plus ? plus + h : NULL, r.dy, r.mid, &from_right, &from_left, r.Q, r.P, c->L, c->H, n, r.chunks, N, both);
+            bring_out_all(du + h, plus ? plus + h : NULL, r.dy, r.mid, &from_right, &from_left, r.Q, r.P, soon, c->L, c->H, n, r.chunks, N, both);
         }
         if (g) {
             const size_t at = p.panel * block + p.at;
             float *near = g->near + p.panel * (2 * T - 1) * ECG_PANEL + p.at;
             pack(r.x, u + h, c->L, r.chunks * T, c->H, n, 1);
-            ask(g->out[0] + at + block, block);
-            take_in(r.P, &right, r.x, r.chunks, N);
-            if (both) {
-                take_in(r.Q, &left, r.x, r.chunks, N);
-                ask(g->out[1] + at + block, block);
-            }
+            take_in(r.P, &right, r.x, g->out[0] + at + block, r.chunks, N);
+            if (both)
+                take_in(r.Q, &left, r.x, g->out[1] + at + block, r.chunks, N);
             run_states(r.P, r.Q, p.step, row, ECG_PANEL, r.chunks, N, both);
             near_gradient(near, g->D + h, r.dy, r.x, r.chunks, n, 0);
             near_gradient(near, g->D + h, r.dy, r.x, r.chunks, n, -R);
