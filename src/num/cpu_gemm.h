@@ -77,16 +77,20 @@ typedef struct {
     const char *next, *end;
 } ahead;
 
-/* Where sums go, and up to three arrays that are added to them first: (m, columns), rows a step apart, step 0: the same row for all. NULL: none. */
+/* ROWS rows a step apart, the next ROWS a jump after the first of these; both 0: the same row for all */
+typedef struct {
+    const float *from;
+    size_t step, jump;
+} strip;
+
+static strip rows_of(const float *from, int step) { return (strip){from, step, ROWS * (size_t)step}; }
+
+/* Where sums go, what is asked for meanwhile, and up to three arrays that are added to them first; NULL: no more. */
 enum { ADDENDS = 3 };
 typedef struct {
     float *to;
-    const float *soon; /* what is asked for meanwhile */
-    int step, soon_step;
-    struct {
-        const float *from;
-        int step;
-    } plus[ADDENDS];
+    size_t step, jump; /* of rows of `to`, as in a strip */
+    strip soon, plus[ADDENDS];
 } sums;
 
 /* c.to (m, columns) = tile (m, depth) panel + what c.plus says; row_step, depth_step and block_step (from ROWS rows to the next) walk through the
@@ -95,13 +99,13 @@ static inline __attribute__((always_inline)) void multiply_panel(sums c, const f
                                                                  const size_t row_step, const size_t depth_step, size_t block_step, ahead later,
                                                                  const int vectors)
 {
-    for (int i0 = 0; i0 < m; i0 += ROWS, tile += block_step) {
+    for (int i0 = 0, block = 0; i0 < m; i0 += ROWS, block++, tile += block_step) {
         vf sum[ROWS][WIDE];
         UNROLL for (int i = 0; i < ROWS; i++)
             UNROLL for (int v = 0; v < vectors; v++)
                 sum[i][v] = v_set(0);
         const float *p = panel, *a = tile;
-        const char *to_come = (const char *)(c.soon + (size_t)i0 * c.soon_step); /* may lie beyond the end: asked for, never read */
+        const char *to_come = (const char *)(c.soon.from + block * c.soon.jump); /* may lie beyond the end: asked for, never read */
         int row = 0;
         for (int l = 0; l < depth; l += EACH) {
             __builtin_prefetch(later.next, 0, 2); /* not into the first cache, where the panel at work lies */
@@ -111,7 +115,7 @@ static inline __attribute__((always_inline)) void multiply_panel(sums c, const f
             row += 64;
             if (row == vectors * LANES * 4) {
                 row = 0;
-                to_come += (size_t)c.soon_step * 4;
+                to_come += c.soon.step * 4;
             }
             const int steps = depth - l < EACH ? depth - l : EACH;
             for (int s = 0; s < steps; s++, p += vectors * LANES, a += depth_step) {
@@ -131,10 +135,10 @@ static inline __attribute__((always_inline)) void multiply_panel(sums c, const f
             for (int q = 0; q < ADDENDS && c.plus[q].from; q++)
                 UNROLL for (int v = 0; v < vectors; v++)
                     if (v * LANES < columns)
-                        sum[i][v] = sum[i][v] + load_some(c.plus[q].from + (size_t)(i0 + i) * c.plus[q].step + v * LANES, columns - v * LANES);
+                        sum[i][v] = sum[i][v] + load_some(c.plus[q].from + block * c.plus[q].jump + i * c.plus[q].step + v * LANES, columns - v * LANES);
             UNROLL for (int v = 0; v < vectors; v++)
                 if (v * LANES < columns)
-                    store_some(c.to + (size_t)(i0 + i) * c.step + v * LANES, sum[i][v], columns - v * LANES);
+                    store_some(c.to + block * c.jump + i * c.step + v * LANES, sum[i][v], columns - v * LANES);
         }
     }
 }
@@ -174,7 +178,7 @@ static __attribute__((noinline)) void times_panel(sums c, const float *tile, con
 /* sums of columns of c that begin as c or bias or 0 */
 static sums begin_with(float *c, const float *bias, int ldc, bool add_to)
 {
-    return (sums){c, c + ROWS * (size_t)ldc, ldc, ldc, {{add_to ? c : bias, add_to ? ldc : 0}}};
+    return (sums){c, ldc, ROWS * (size_t)ldc, rows_of(c + ROWS * (size_t)ldc, ldc), {rows_of(add_to ? c : bias, add_to ? ldc : 0)}};
 }
 
 /* What is done with c (m, 2H) as soon as a panel of each half is there; y NULL: nothing, and panels come in their order. */

@@ -101,30 +101,44 @@ static inline __attribute__((always_inline)) void leave_sums(seven_tiles tile, i
 
 static inline vf load_there(const float *p, int left) { return left > 0 ? load_some(p, left) : v_set(0); }
 
-/* rows x depth of op(a); the upper half has `half` rows, a multiple of ROWS, the left one (depth + 1) / 2 columns; zeros fill up */
-static void pack_sums(seven_tiles tile, const float *a, int rows, int half, int depth, int lda, bool ta)
+/* How rows are told apart. As they lie, ROWS are upper and ROWS are lower ones in turn, so that a row's sums depend on its neighbours among 2 ROWS alone
+ * and a matrix may be cut between those; transposed, half of them after the other half. */
+typedef struct {
+    int half, upper, lower; /* rows of either half, with and without those that fill up to whole ROWS */
+    size_t apart, jump;     /* from an upper row to its lower one, from ROWS of one half to the next ones */
+} halves;
+
+static halves halves_of(int rows, bool transposed)
+{
+    const int pairs = (rows + 2 * ROWS - 1) / (2 * ROWS), rest = rows % (2 * ROWS), half = pairs * ROWS;
+    if (transposed)
+        return (halves){half, rows < half ? rows : half, rows < half ? 0 : rows - half, half, ROWS};
+    const int missing = rest ? 2 * ROWS - rest : 0, below = missing < ROWS ? missing : ROWS;
+    return (halves){half, half - (missing - below), half - below, ROWS, 2 * ROWS};
+}
+
+/* rows x depth of op(a), the left half of (depth + 1) / 2 columns; zeros fill up */
+static void pack_sums(seven_tiles tile, const float *a, const halves *h, int depth, int lda, bool ta)
 {
     const int left = (depth + 1) / 2, chunk = chunk_of(left);
     for (int l0 = 0, c = 0; l0 < left; l0 += chunk, c++) {
-        const int deep = left - l0 < chunk ? left - l0 : chunk;
+        const int deep = left - l0 < chunk ? left - l0 : chunk, right_deep = depth - left - l0 < deep ? depth - left - l0 : deep;
         if (!ta) {
-            for (int i = 0; i < half; i++)
+            for (int i = 0; i < h->half; i++)
                 for (int l = 0; l < deep; l += LANES) {
-                    const int first = i < rows ? deep - l : 0, second = i < rows && depth - left - l0 - l < deep - l ? depth - left - l0 - l : first;
-                    const float *up = a + (size_t)i * lda + l0 + l, *low = up + (size_t)half * lda;
-                    const bool below = half + i < rows;
-                    leave_sums(tile, c, (size_t)i * PITCH + l, load_there(up, first), load_there(up + left, second), load_there(low, below ? first : 0),
-                               load_there(low + left, below ? second : 0));
+                    const float *up = a + (i / ROWS * h->jump + i % ROWS) * lda + l0 + l, *low = up + h->apart * lda;
+                    const bool above = i < h->upper, below = i < h->lower;
+                    leave_sums(tile, c, (size_t)i * PITCH + l, load_there(up, above ? deep - l : 0), load_there(up + left, above ? right_deep - l : 0),
+                               load_there(low, below ? deep - l : 0), load_there(low + left, below ? right_deep - l : 0));
                 }
             continue;
         }
         for (int l = 0; l < deep; l++)
-            for (int i = 0; i < half; i += LANES) {
+            for (int i = 0; i < h->half; i += LANES) {
                 const float *up = a + (size_t)(l0 + l) * lda + i, *right = up + (size_t)left * lda;
-                const int first = (rows < half ? rows : half) - i, second = rows - half - i;
-                const bool there = l0 + l < depth - left;
-                leave_sums(tile, c, (size_t)l * HALF_PITCH + i, load_there(up, first), load_there(right, there ? first : 0), load_there(up + half, second),
-                           load_there(right + half, there ? second : 0));
+                const bool there = l < right_deep;
+                leave_sums(tile, c, (size_t)l * HALF_PITCH + i, load_there(up, h->upper - i), load_there(right, there ? h->upper - i : 0),
+                           load_there(up + h->apart, h->lower - i), load_there(right + h->apart, there ? h->lower - i : 0));
             }
     }
 }
@@ -145,17 +159,22 @@ static void times_quarter(quarters *q, sums to, float tile[LONG / DEPTH / 2][HAL
         q->panel += (size_t)deep * (PAIR / 2);
         times_panel(to, tile[l / chunk], panel, rows, deep, PAIR / 2, q->transposed, HALF_PITCH, (ahead){(const char *)q->panel, (const char *)(q->panel + (q->panel - panel))},
                     WIDE);
-        to = (sums){to.to, to.soon, to.step, to.soon_step, {{to.to, to.step}}};
+        to = (sums){to.to, to.step, to.jump, to.soon, {{to.to, to.step, to.jump}}};
     }
 }
 
-static void add_three(float *to, const float *x, const float *u, const float *v, int rows, int ldx, int ldc)
+/* to = x + u + v, u and v WIDTH wide; x.from NULL: 0 */
+static void add_three(float *to, size_t step, size_t jump, strip x, const float *u, const float *v, int rows)
 {
-    for (int i = 0; i < rows; i++)
-        for (int j = 0; j < PAIR / 2; j += LANES) {
-            const vf sum = v_load(u + (size_t)i * (PAIR / 2) + j) + v_load(v + (size_t)i * (PAIR / 2) + j);
-            v_store(to + (size_t)i * ldc + j, sum + (x ? v_load(x + (size_t)i * ldx + j) : v_set(0)));
+    enum { WIDTH = PAIR / 2 };
+    for (int i = 0; i < rows; i++) {
+        float *y = to + i / ROWS * jump + i % ROWS * step;
+        const float *from = x.from ? x.from + i / ROWS * x.jump + i % ROWS * x.step : NULL;
+        for (int j = 0; j < WIDTH; j += LANES) {
+            const vf sum = v_load(u + (size_t)i * WIDTH + j) + v_load(v + (size_t)i * WIDTH + j);
+            v_store(y + j, sum + (from ? v_load(from + j) : v_set(0)));
         }
+    }
 }
 
 static void by_seven(float *c, const float *a, const float *b, const float *bias, int m, int n, int k, int lda, int ldc, unsigned flags, const gates then)
@@ -166,25 +185,27 @@ static void by_seven(float *c, const float *a, const float *b, const float *bias
     const bool ta = flags & ECG_GEMM_TA;
     const int stretch = stretch_of(k);
     for (int i = 0; i < m; i += 2 * HALF_TALL) {
-        const int rows = m - i < 2 * HALF_TALL ? m - i : 2 * HALF_TALL, half = ((rows + 1) / 2 + ROWS - 1) / ROWS * ROWS;
-        const int upper = rows < half ? rows : half, lower = rows - upper;
+        const int rows = m - i < 2 * HALF_TALL ? m - i : 2 * HALF_TALL;
+        const halves h = halves_of(rows, ta);
+        const size_t down = h.apart * ldc, jump = h.jump * ldc;
+        const strip u = rows_of(U, WIDTH), v = rows_of(V, WIDTH);
         for (int l0 = 0; l0 < k; l0 += stretch) {
             const int depth = k - l0 < stretch ? k - l0 : stretch;
             const bool add = l0 > 0 || flags & ECG_GEMM_ADD;
-            pack_sums(tile, ta ? a + (size_t)l0 * lda + i : a + (size_t)i * lda + l0, rows, half, depth, lda, ta);
+            pack_sums(tile, ta ? a + (size_t)l0 * lda + i : a + (size_t)i * lda + l0, &h, depth, lda, ta);
             quarters q = {(depth + 1) / 2, ta, b + (size_t)QUARTERS * (n / 2) * (l0 / 2)};
             for (int j = 0; j < n / 2; j += WIDTH) {
-                float *c11 = c + (size_t)i * ldc + j, *c12 = c11 + n / 2, *c21 = c11 + (size_t)half * ldc, *c22 = c21 + n / 2;
-                const float *left = add ? c11 : bias ? bias + j : NULL, *right = add ? c12 : bias ? bias + n / 2 + j : NULL;
-                const int ldx = add ? ldc : 0;
-                times_quarter(&q, (sums){U, c11, WIDTH, ldc, {{NULL}}}, tile[A11], half);
-                times_quarter(&q, (sums){c11, c12, ldc, ldc, {{U, WIDTH}, {left, ldx}}}, tile[A12], upper);
-                times_quarter(&q, (sums){U, c22, WIDTH, ldc, {{U, WIDTH}}}, tile[S2], half);
-                times_quarter(&q, (sums){V, c21, WIDTH, ldc, {{NULL}}}, tile[S1], half);
-                times_quarter(&q, (sums){c12, c12, ldc, 0, {{U, WIDTH}, {V, WIDTH}, {right, ldx}}}, tile[S4], upper);
-                times_quarter(&q, (sums){U, U, WIDTH, 0, {{U, WIDTH}}}, tile[S3], half);
-                add_three(c22, right ? right + (size_t)half * ldx : NULL, U, V, lower, ldx, ldc);
-                times_quarter(&q, (sums){c21, c11 + WIDTH, ldc, ldc, {{U, WIDTH}, {left ? left + (size_t)half * ldx : NULL, ldx}}}, tile[A22], lower);
+                float *c11 = c + (size_t)i * ldc + j, *c12 = c11 + n / 2, *c21 = c11 + down, *c22 = c12 + down;
+                const strip at11 = {c11, ldc, jump}, at12 = {c12, ldc, jump}, at21 = {c21, ldc, jump}, at22 = {c22, ldc, jump}, next = {c11 + WIDTH, ldc, jump};
+                const strip left = {bias ? bias + j : NULL, 0, 0}, right = {bias ? bias + n / 2 + j : NULL, 0, 0}; /* what c begins with */
+                times_quarter(&q, (sums){U, WIDTH, u.jump, at11, {{NULL}}}, tile[A11], h.half);
+                times_quarter(&q, (sums){c11, ldc, jump, at12, {u, add ? at11 : left}}, tile[A12], h.upper);
+                times_quarter(&q, (sums){U, WIDTH, u.jump, at22, {u}}, tile[S2], h.half);
+                times_quarter(&q, (sums){V, WIDTH, v.jump, at21, {{NULL}}}, tile[S1], h.half);
+                times_quarter(&q, (sums){c12, ldc, jump, at12, {u, v, add ? at12 : right}}, tile[S4], h.upper);
+                times_quarter(&q, (sums){U, WIDTH, u.jump, u, {u}}, tile[S3], h.half);
+                add_three(c22, ldc, jump, add ? at22 : right, U, V, h.lower);
+                times_quarter(&q, (sums){c21, ldc, jump, next, {u, add ? at21 : left}}, tile[A22], h.lower);
                 if (then.y && l0 + depth == k)
                     glu_channels(then.y + (size_t)i * then.H, c11 - j, then.scale, then.plus ? then.plus + (size_t)i * then.H : NULL, rows, then.H, j,
                                  j + WIDTH);

@@ -118,14 +118,14 @@ static inline __attribute__((always_inline)) void add_pairs(__m512i sum[ROWS][WI
 static inline __attribute__((always_inline)) void multiply_pairs(sums c, const int32_t *tile, const float *unit, const float *panel, int m, int pairs, int columns,
                                                                       const size_t row_step, const size_t depth_step, const size_t block_step, ahead later)
 {
-    for (int i0 = 0; i0 < m; i0 += ROWS, tile += block_step) {
+    for (int i0 = 0, block = 0; i0 < m; i0 += ROWS, block++, tile += block_step) {
         __m512i sum[ROWS][WIDE];
         UNROLL for (int i = 0; i < ROWS; i++)
             UNROLL for (int v = 0; v < WIDE; v++)
                 sum[i][v] = _mm512_setzero_si512();
         const float *p = panel + GROUP;
         const int32_t *a = tile;
-        const char *to_come = (const char *)(c.soon + (size_t)i0 * c.soon_step);
+        const char *to_come = (const char *)(c.soon.from + block * c.soon.jump);
         int row = 0;
         for (int l = 0; l + EACH <= pairs; l += EACH) {
             __builtin_prefetch(later.next, 0, 2);
@@ -134,7 +134,7 @@ static inline __attribute__((always_inline)) void multiply_pairs(sums c, const i
             row += 64;
             if (row == GROUP * 4) {
                 row = 0;
-                to_come += (size_t)c.soon_step * 4;
+                to_come += c.soon.step * 4;
             }
             UNROLL for (int e = 0; e < EACH; e++, p += GROUP, a += depth_step)
                 add_pairs(sum, a, row_step, p);
@@ -150,8 +150,8 @@ static inline __attribute__((always_inline)) void multiply_pairs(sums c, const i
                 if (left <= 0)
                     break;
                 const float *from = c.plus[0].from;
-                const vf begin = from ? load_some(from + (size_t)(i0 + i) * c.plus[0].step + v * LANES, left) : v_set(0);
-                store_some(c.to + (size_t)(i0 + i) * c.step + v * LANES, v_fma(_mm512_cvtepi32_ps(sum[i][v]) * v_load(panel + v * LANES), mine, begin), left);
+                const vf begin = from ? load_some(from + block * c.plus[0].jump + i * c.plus[0].step + v * LANES, left) : v_set(0);
+                store_some(c.to + block * c.jump + i * c.step + v * LANES, v_fma(_mm512_cvtepi32_ps(sum[i][v]) * v_load(panel + v * LANES), mine, begin), left);
             }
         }
     }
