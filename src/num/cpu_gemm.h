@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <xmmintrin.h>
 
-enum { ROWS = 6, DEPTH = 128, LONG = 4 * DEPTH, TALL = 21 * ROWS, COLUMNS = 256, PITCH = DEPTH + 16, EACH = 4 };
+enum { ROWS = 6, DEPTH = 128, LONG = 4 * DEPTH, TALL = 22 * ROWS, COLUMNS = 256, PITCH = DEPTH + 16, EACH = 4 };
 
 typedef uint32_t vu __attribute__((vector_size(LANES * 4)));
 
@@ -192,7 +192,7 @@ typedef struct {
 static void by_packed(float *c, const float *a, const float *b, const float *bias, int m, int n, int k, int lda, int ldc, unsigned flags, bool rounded,
                       const gates then)
 {
-    _Alignas(64) float tile[LONG / DEPTH][DEPTH * PITCH];
+    _Alignas(64) float tile[LONG / DEPTH][TALL * PITCH];
     const bool ta = flags & ECG_GEMM_TA;
     for (int i = 0; i < m; i += TALL) {
         const int rows = m - i < TALL ? m - i : TALL;
@@ -226,7 +226,7 @@ static void by_packed(float *c, const float *a, const float *b, const float *bia
 /* by a b that is packed here, COLUMNS of it at a time */
 static void by_plain(float *c, const float *a, const float *b, const float *bias, int m, int n, int k, int lda, int ldb, int ldc, unsigned flags, bool rounded)
 {
-    _Alignas(64) float own[DEPTH * COLUMNS], tile[DEPTH * PITCH];
+    _Alignas(64) float own[DEPTH * COLUMNS], tile[TALL * PITCH];
     const bool ta = flags & ECG_GEMM_TA, tb = flags & ECG_GEMM_TB;
     for (int j0 = 0; j0 < n; j0 += COLUMNS)
         for (int l = 0; l < k; l += DEPTH) {

@@ -81,8 +81,7 @@ static void pack_pairs(float *packed, const float *b, int n, int k, int ldb, int
 static void pair_tile(int32_t *tile, float *unit, const float *a, int rows, int depth, int lda, bool transposed)
 {
     if (transposed) {
-        for (int i = 0; i < rows; i += 2 * GROUP)
-            pair_columns(unit + i, tile + i, PITCH, a + i, rows - i, depth, lda, 2 * WIDE);
+        pair_columns(unit, tile, PITCH, a, rows, depth, lda, 2 * WIDE);
         return;
     }
     const int padded = (rows + ROWS - 1) / ROWS * ROWS;
@@ -170,12 +169,13 @@ static __attribute__((noinline)) void times_pairs(sums c, const int32_t *tile, c
 static void by_pairs(float *c, const float *a, const float *b, const float *bias, int m, int n, int k, int lda, int ldc, unsigned flags, const gates then)
 {
     enum { CHUNKS = LONG / DEPTH, REACHED = CHUNKS * STEPS };
-    _Alignas(64) int32_t tile[CHUNKS][DEPTH * PITCH];
-    _Alignas(64) float unit[CHUNKS][2 * GROUP];
+    _Alignas(64) int32_t tile[CHUNKS][TALL * PITCH];
+    _Alignas(64) float unit[CHUNKS][PITCH];
     const bool ta = flags & ECG_GEMM_TA;
     const size_t panel_floats = (size_t)panel_rows(k) * GROUP;
-    for (int i = 0; i < m; i += TALL) {
-        const int rows = m - i < TALL ? m - i : TALL;
+    const int tall = ta ? 2 * GROUP / ROWS * ROWS : TALL; /* across, as many as pair_columns takes */
+    for (int i = 0; i < m; i += tall) {
+        const int rows = m - i < tall ? m - i : tall;
         for (int l0 = 0; l0 < k; l0 += REACHED) {
             const int end = k - l0 < REACHED ? k : l0 + REACHED;
             for (int l = l0, q = 0; l < end; l += STEPS, q++)
