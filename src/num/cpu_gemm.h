@@ -85,13 +85,20 @@ typedef struct {
 
 static strip rows_of(const float *from, int step) { return (strip){from, step, ROWS * (size_t)step}; }
 
-/* Where sums go, what is asked for meanwhile, and up to three arrays that are added to them first; NULL: no more. */
-enum { ADDENDS = 3 };
+/* Where sums go, what is asked for meanwhile, and up to two arrays that are added to them first; NULL: none. */
 typedef struct {
     float *to;
     size_t step, jump; /* of rows of `to`, as in a strip */
-    strip soon, plus[ADDENDS];
+    strip soon, plus[2];
 } sums;
+
+/* n elements of a row of the block, added to what there is */
+static inline __attribute__((always_inline)) vf with(vf sum, strip x, int block, int row, int at, int n)
+{
+    if (x.from)
+        sum = sum + v_load_n(x.from + block * x.jump + row * x.step + at, n);
+    return sum;
+}
 
 /* c.to (m, columns) = tile (m, depth) panel + what c.plus says; row_step, depth_step and block_step (from ROWS rows to the next) walk through the
  * tile; vectors and the first two steps are constants where it is called */
@@ -132,13 +139,13 @@ static inline __attribute__((always_inline)) void multiply_panel(sums c, const f
         UNROLL for (int i = 0; i < ROWS; i++) {
             if (i0 + i >= m)
                 break;
-            for (int q = 0; q < ADDENDS && c.plus[q].from; q++)
-                UNROLL for (int v = 0; v < vectors; v++)
-                    if (v * LANES < columns)
-                        sum[i][v] = sum[i][v] + load_some(c.plus[q].from + block * c.plus[q].jump + i * c.plus[q].step + v * LANES, columns - v * LANES);
-            UNROLL for (int v = 0; v < vectors; v++)
-                if (v * LANES < columns)
-                    store_some(c.to + block * c.jump + i * c.step + v * LANES, sum[i][v], columns - v * LANES);
+            UNROLL for (int v = 0; v < vectors; v++) {
+                if (v * LANES >= columns)
+                    break;
+                const int n = columns - v * LANES < LANES ? columns - v * LANES : LANES;
+                const vf all = with(with(sum[i][v], c.plus[0], block, i, v * LANES, n), c.plus[1], block, i, v * LANES, n);
+                v_store_n(c.to + block * c.jump + i * c.step + v * LANES, all, n);
+            }
         }
     }
 }

@@ -4,7 +4,7 @@
  *
  *   S1 = A21 + A22   S2 = S1 - A11   S3 = A11 - A21   S4 = A12 - S2      T1 = B12 - B11   T2 = B22 - T1   T3 = B22 - B12   T4 = B21 - T2
  *   U = A11 B11      C11 = U + A12 B21
- *   U = U + S2 T2    V = S1 T1    C12 = U + V + S4 B22
+ *   U = U + S2 T2    V = S1 T1    C12 = U + V, then + S4 B22
  *   U = U + S3 T3    C22 = U + V  C21 = U + A22 T4
  *
  * The sums of a are taken where a is copied into its tile anyway, 2 HALF_TALL rows at a time, those of b once where it is packed, in the order
@@ -198,11 +198,12 @@ static void by_seven(float *c, const float *a, const float *b, const float *bias
                 float *c11 = c + (size_t)i * ldc + j, *c12 = c11 + n / 2, *c21 = c11 + down, *c22 = c12 + down;
                 const strip at11 = {c11, ldc, jump}, at12 = {c12, ldc, jump}, at21 = {c21, ldc, jump}, at22 = {c22, ldc, jump}, next = {c11 + WIDTH, ldc, jump};
                 const strip left = {bias ? bias + j : NULL, 0, 0}, right = {bias ? bias + n / 2 + j : NULL, 0, 0}; /* what c begins with */
-                times_quarter(&q, (sums){U, WIDTH, u.jump, at11, {{NULL}}}, tile[A11], h.half);
+                times_quarter(&q, (sums){U, WIDTH, u.jump, at11, {{NULL, 0, 0}}}, tile[A11], h.half);
                 times_quarter(&q, (sums){c11, ldc, jump, at12, {u, add ? at11 : left}}, tile[A12], h.upper);
                 times_quarter(&q, (sums){U, WIDTH, u.jump, at22, {u}}, tile[S2], h.half);
-                times_quarter(&q, (sums){V, WIDTH, v.jump, at21, {{NULL}}}, tile[S1], h.half);
-                times_quarter(&q, (sums){c12, ldc, jump, at12, {u, v, add ? at12 : right}}, tile[S4], h.upper);
+                times_quarter(&q, (sums){V, WIDTH, v.jump, at21, {{NULL, 0, 0}}}, tile[S1], h.half);
+                add_three(c12, ldc, jump, add ? at12 : right, U, V, h.upper);
+                times_quarter(&q, (sums){c12, ldc, jump, at12, {at12}}, tile[S4], h.upper);
                 times_quarter(&q, (sums){U, WIDTH, u.jump, u, {u}}, tile[S3], h.half);
                 add_three(c22, ldc, jump, add ? at22 : right, U, V, h.lower);
                 times_quarter(&q, (sums){c21, ldc, jump, next, {u, add ? at21 : left}}, tile[A22], h.lower);
