@@ -46,7 +46,7 @@ const ecg_kernels *ecg_kernels_avx512(void) { return &table; }
 
 static const ecg_kernels vnni, vnni_bf16 = {
     .name = "vnni",
-    .words = "vnni, operands as 16-bit integers in units of their rows (no AMX)",
+    .words = "vnni, bf16 by 16-bit integers in units of rows and columns (no AMX)",
     .precision = ECG_IN_BF16,
     .twin = &vnni,
     .gemm = gemm_fixed16,

@@ -7,6 +7,8 @@
  * integers. No sum of products can exceed REACH^2 then (Cauchy and Schwarz), so none overflows and every sum is exact; times both units it is added in
  * float32. Rounding costs each operand 1 / (3.5 REACH / sqrt(STEPS)) of its root mean square, 1.5e-4: a seventh of what bf16 costs.
  *
+ * Products that are small or not packed round their operands to bf16, as they do without VNNI.
+ *
  *   packed b     64 columns after 64 columns, in each for every STEPS of k the units of the columns, then rows of pairs: b[2p][j], b[2p + 1][j]
  *   tile of a    pairs along k, rows (of a transposed a: pairs) a PITCH apart */
 enum { STEPS = 2 * DEPTH, GROUP = WIDE * LANES, LEAST = 64 };
@@ -207,12 +209,12 @@ static void gemm_fixed16(float *c, const float *a, const float *b, const float *
     if (flags & ECG_GEMM_PACKED && pairs_pay(n, k, flags))
         by_pairs(c, a, b, bias, m, n, k, lda, ldc, flags, (gates){0});
     else
-        gemm(c, a, b, bias, m, n, k, lda, ldb, ldc, flags);
+        gemm_bf16(c, a, b, bias, m, n, k, lda, ldb, ldc, flags);
 }
 
 static void pack_fixed16(float *packed, const float *b, int n, int k, int ldb, int from, int to, unsigned flags)
 {
-    (pairs_pay(n, k, flags) ? pack_pairs : pack_b)(packed, b, n, k, ldb, from, to, flags);
+    (pairs_pay(n, k, flags) ? pack_pairs : pack_bf16)(packed, b, n, k, ldb, from, to, flags);
 }
 
 static void gemm_glu_fixed16(float *y, float *o, const float *a, const float *packed, const float *bias, const float *scale, const float *plus, int rows, int H,
@@ -220,7 +222,7 @@ static void gemm_glu_fixed16(float *y, float *o, const float *a, const float *pa
 {
     const unsigned flags = ECG_GEMM_WIDE | ECG_GEMM_PACKED;
     if (!pairs_pay(2 * H, k, flags)) {
-        gemm_glu(y, o, a, packed, bias, scale, plus, rows, H, k);
+        gemm_glu_bf16(y, o, a, packed, bias, scale, plus, rows, H, k);
     } else if (H % GROUP == 0) {
         by_pairs(o, a, packed, bias, rows, 2 * H, k, k, 2 * H, flags, (gates){y, scale, plus, H});
     } else {

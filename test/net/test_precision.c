@@ -15,7 +15,7 @@
 #include "net/loss.h"
 #include "net/mlp.h"
 
-static const char *const levels[] = {"ref", "avx2", "avx512", "amx"};
+static const char *const levels[] = {"ref", "avx2", "avx512", "vnni", "amx"};
 enum { LEVELS = sizeof levels / sizeof *levels, B = 33, IN = 64 };
 
 static float *noise(size_t n, uint32_t stream)
