@@ -26,7 +26,7 @@ for level in ref avx2 avx512; do
 done
 expect 2 'fp16: float32 or bf16' "no such precision" "$E" embed c.cohort --model exact -o x.npy --precision fp16
 expect 2 'precision' "no such precision to train in" "$E" pretrain c.cohort -o x --precision half
-expect 1 'there are ref, avx2, avx512, amx' "no such level" env ECGRAFT_CPU=avx1024 "$E" embed c.cohort --model exact -o x.npy
+expect 1 'there are ref, avx2, avx512, vnni, amx' "no such level" env ECGRAFT_CPU=avx1024 "$E" embed c.cohort --model exact -o x.npy
 if grep -q amx_bf16 /proc/cpuinfo 2>/dev/null; then
     ECGRAFT_CPU=amx "$E" embed c.cohort --model exact -o amx.npy --precision bf16 2>log && grep -q 'bf16 on tiles' log && ok || { grep -q permit log && ok || bad "ECGRAFT_CPU=amx"; }
 else
