@@ -10,7 +10,7 @@
  * The sums of a are taken where a is copied into its tile anyway, 2 HALF_TALL rows at a time, those of b once where it is packed, in the order
  * in which they are wanted; U and V are HALF_TALL rows of one panel and stay in the cache. So an eighth of the multiply-adds falls away and hardly
  * anything is added. Rounding: errors are bounded by the norms of a and b, not element by element (Higham, Accuracy and Stability of Numerical
- * Algorithms, 23.2.2): docs/PERFORMANCE.md has what was measured. */
+ * Algorithms, 23.2.2): docs/PERFORMANCE.md has what was measured. What is no number spreads to the rows it is added to, ROWS up or down. */
 enum { HALF_TALL = 11 * ROWS, QUARTERS = 7, PAIR = 2 * WIDE * LANES };
 
 /* whether packed operands lie like that: where a quarter is deep and wide enough for its products to outweigh the sums */
@@ -66,7 +66,8 @@ static void pack_seven(float *packed, const float *b, int n, int k, int ldb, int
                     for (int v = 0; v < WIDTH; v += LANES) {
                         const float *up = b11 + (size_t)l * ldb + v, *low = up + down;
                         const bool there = l < depth - half;
-                        leave_right(panel + (size_t)l * WIDTH + v, size, v_load(up), v_load(up + n / 2), there ? v_load(low) : v_set(0), there ? v_load(low + n / 2) : v_set(0));
+                        leave_right(panel + (size_t)l * WIDTH + v, size, v_load(up), v_load(up + n / 2), there ? v_load(low) : v_set(0),
+                                    there ? v_load(low + n / 2) : v_set(0));
                     }
                 continue;
             }
@@ -157,8 +158,8 @@ static void times_quarter(quarters *q, sums to, float tile[LONG / DEPTH / 2][HAL
         const int deep = q->depth - l < chunk ? q->depth - l : chunk;
         const float *panel = q->panel;
         q->panel += (size_t)deep * (PAIR / 2);
-        times_panel(to, tile[l / chunk], panel, rows, deep, PAIR / 2, q->transposed, HALF_PITCH, (ahead){(const char *)q->panel, (const char *)(q->panel + (q->panel - panel))},
-                    WIDE);
+        const ahead later = {(const char *)q->panel, (const char *)(q->panel + (q->panel - panel))};
+        times_panel(to, tile[l / chunk], panel, rows, deep, PAIR / 2, q->transposed, HALF_PITCH, later, WIDE);
         to = (sums){to.to, to.step, to.jump, to.soon, {{to.to, to.step, to.jump}}};
     }
 }
@@ -196,7 +197,8 @@ static void by_seven(float *c, const float *a, const float *b, const float *bias
             quarters q = {(depth + 1) / 2, ta, b + (size_t)QUARTERS * (n / 2) * (l0 / 2)};
             for (int j = 0; j < n / 2; j += WIDTH) {
                 float *c11 = c + (size_t)i * ldc + j, *c12 = c11 + n / 2, *c21 = c11 + down, *c22 = c12 + down;
-                const strip at11 = {c11, ldc, jump}, at12 = {c12, ldc, jump}, at21 = {c21, ldc, jump}, at22 = {c22, ldc, jump}, next = {c11 + WIDTH, ldc, jump};
+                const strip at11 = {c11, ldc, jump}, at12 = {c12, ldc, jump}, at21 = {c21, ldc, jump}, at22 = {c22, ldc, jump};
+                const strip next = {c11 + WIDTH, ldc, jump};
                 const strip left = {bias ? bias + j : NULL, 0, 0}, right = {bias ? bias + n / 2 + j : NULL, 0, 0}; /* what c begins with */
                 times_quarter(&q, (sums){U, WIDTH, u.jump, at11, {{NULL, 0, 0}}}, tile[A11], h.half);
                 times_quarter(&q, (sums){c11, ldc, jump, at12, {u, add ? at11 : left}}, tile[A12], h.upper);

@@ -14,7 +14,6 @@
 enum { STEPS = 2 * DEPTH, GROUP = WIDE * LANES, LEAST = 64 };
 static const float REACH = 30000;
 
-
 static bool pairs_pay(int n, int k, unsigned flags) { return flags & ECG_GEMM_WIDE && n >= LEAST && k >= LEAST; }
 
 /* rows of a packed panel, units among them */
