@@ -4,9 +4,8 @@
 
 int ecg_block_rows(int L)
 {
-    enum { TILE = 12 };
     const int pieces = (L + ECG_BLOCK_ROWS - 1) / ECG_BLOCK_ROWS;
-    return ((L + pieces - 1) / pieces + TILE - 1) / TILE * TILE;
+    return ((L + pieces - 1) / pieces + ECG_ROWS_TOGETHER - 1) / ECG_ROWS_TOGETHER * ECG_ROWS_TOGETHER;
 }
 
 static int rows_at(int r, int step, int L) { return L - r < step ? L - r : step; }

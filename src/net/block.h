@@ -22,7 +22,7 @@ typedef struct {
     const float *packed, *packed_back; /* out_w transposed, out_w, as ecg_kernels.pack leaves them; NULL: packed for each call */
 } ecg_block;
 
-/* How many rows at once: at most ECG_BLOCK_ROWS, what the products copy together (num/cpu_gemm.h), a multiple of 12. */
+/* How many rows at once: at most ECG_BLOCK_ROWS, what the products copy together (num/cpu_gemm.h), a multiple of ECG_ROWS_TOGETHER. */
 enum { ECG_BLOCK_ROWS = 132 };
 int ecg_block_rows(int L);
 

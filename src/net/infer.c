@@ -241,7 +241,7 @@ static void in_pieces(job *j, ecg_pool *pool, int crops)
 {
     const ecg_encoder_config *c = ecg_encoder_shape(j->f->e);
     const int threads = ecg_pool_threads(pool), wanted = (c->length * crops + 2 * threads - 1) / (2 * threads); /* two pieces a thread */
-    j->rows = wanted > ROWS ? ROWS : wanted < 24 ? 24 : (wanted + 11) / 12 * 12; /* whole pairs of what a product has in registers */
+    j->rows = wanted > ROWS ? ROWS : wanted < 24 ? 24 : (wanted + ECG_ROWS_TOGETHER - 1) / ECG_ROWS_TOGETHER * ECG_ROWS_TOGETHER;
     j->parts = (c->length + j->rows - 1) / j->rows;
     ecg_pool_run(pool, input_piece, j, crops * j->parts);
     for (j->block = 0; j->block < c->blocks; j->block++) {

@@ -55,16 +55,7 @@ static const ecg_kernels vnni, vnni_bf16 = {
     SAME,
 };
 
-static const ecg_kernels vnni = {
-    .name = NAME,
-    .words = NAME,
-    .precision = ECG_IN_FLOAT32,
-    .twin = &vnni_bf16,
-    .gemm = gemm,
-    .gemm_glu = gemm_glu,
-    .pack = pack_b,
-    SAME,
-};
+static const ecg_kernels vnni = IN_FLOAT32(vnni_bf16);
 
 const ecg_kernels *ecg_kernels_vnni(void) { return &vnni; }
 
@@ -98,16 +89,7 @@ static const ecg_kernels amx, amx_bf16 = {
     SAME,
 };
 
-static const ecg_kernels amx = {
-    .name = NAME,
-    .words = NAME,
-    .precision = ECG_IN_FLOAT32,
-    .twin = &amx_bf16,
-    .gemm = gemm,
-    .gemm_glu = gemm_glu,
-    .pack = pack_b,
-    SAME,
-};
+static const ecg_kernels amx = IN_FLOAT32(amx_bf16);
 
 const ecg_kernels *ecg_kernels_amx(void) { return &amx; }
 #else

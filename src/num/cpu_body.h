@@ -371,6 +371,10 @@ static void conv_backward(float *du, float *dk0, float *dk1, float *dD, const fl
     .glu_backward = glu_backward, .layernorm = layernorm, .layernorm_backward = layernorm_backward, .set_rows = set_rows,           \
     .add = add, .multiply = multiply, .sum_rows = sum_rows, .adamw = adamw
 
+/* a level in float32, whose twin is the other */
+#define IN_FLOAT32(other)                                                                                                          \
+    {.name = NAME, .words = NAME, .precision = ECG_IN_FLOAT32, .twin = &other, .gemm = gemm, .gemm_glu = gemm_glu, .pack = pack_b, SAME}
+
 static const ecg_kernels table, table_bf16 = {
     .name = NAME,
     .words = NAME ", operands rounded to bf16 (no AMX)",
@@ -382,13 +386,4 @@ static const ecg_kernels table, table_bf16 = {
     SAME,
 };
 
-static const ecg_kernels table = {
-    .name = NAME,
-    .words = NAME,
-    .precision = ECG_IN_FLOAT32,
-    .twin = &table_bf16,
-    .gemm = gemm,
-    .gemm_glu = gemm_glu,
-    .pack = pack_b,
-    SAME,
-};
+static const ecg_kernels table = IN_FLOAT32(table_bf16);

@@ -12,6 +12,7 @@
  * anything is added. Rounding: errors are bounded by the norms of a and b, not element by element (Higham, Accuracy and Stability of Numerical
  * Algorithms, 23.2.2): docs/PERFORMANCE.md has what was measured. What is no number spreads to the rows it is added to, ROWS up or down. */
 enum { HALF_TALL = 11 * ROWS, QUARTERS = 7, PAIR = 2 * WIDE * LANES };
+_Static_assert(2 * ROWS == ECG_ROWS_TOGETHER, "what may be cut");
 
 /* whether packed operands lie like that: where a quarter is deep and wide enough for its products to outweigh the sums */
 static bool seven_pays(int n, int k, unsigned flags) { return flags & ECG_GEMM_WIDE && n % ECG_PACK == 0 && n >= 256 && k >= 192; }

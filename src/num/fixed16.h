@@ -5,7 +5,7 @@
  *
  * STEPS of k at a time, every row of a is divided by a unit so that its Euclidean norm becomes REACH, every column of b too, and both are rounded to
  * integers. No sum of products can exceed REACH^2 then (Cauchy and Schwarz), so none overflows and every sum is exact; times both units it is added in
- * float32. Rounding costs each operand 1 / (3.5 REACH / sqrt(STEPS)) of its root mean square, 1.5e-4: a seventh of what bf16 costs.
+ * float32. Rounding costs each operand 1 / (3.5 REACH / sqrt(STEPS)) of its root mean square, 1.5e-4: an eleventh of what bf16 costs.
  *
  * Products that are small or not packed round their operands to bf16, as they do without VNNI.
  *

@@ -84,6 +84,9 @@ typedef struct ecg_kernels {
                   double corr1, double corr2);
 } ecg_kernels;
 
+/* Rows that a large product may add together: cut between multiples of it, every row keeps its bytes. What is no number spreads within them. */
+enum { ECG_ROWS_TOGETHER = 12 };
+
 /* Where a product is large, sums of quarters of b lie beside them (num/cpu_strassen.h). */
 enum { ECG_PACK = 128 };
 static inline size_t ecg_packed(int n, int k)
