@@ -10,8 +10,10 @@
 
 #ifdef __clang__
 #define UNROLL _Pragma("clang loop unroll(full)")
+#define ROLLED _Pragma("clang loop unroll(disable)")
 #else
 #define UNROLL _Pragma("GCC unroll 64")
+#define ROLLED _Pragma("GCC unroll 1")
 #endif
 
 static inline vf load_some(const float *p, size_t left) { return left >= LANES ? v_load(p) : v_load_n(p, (int)left); }

@@ -92,6 +92,30 @@ typedef struct {
     strip soon, plus[2];
 } sums;
 
+/* sum += one column of the tile by one row of the panel */
+static inline __attribute__((always_inline)) void add_step(vf sum[ROWS][WIDE], const float *a, const size_t row_step, const float *p, const int vectors)
+{
+    vf b[WIDE];
+    UNROLL for (int v = 0; v < vectors; v++)
+        b[v] = v_load(p + v * LANES);
+    UNROLL for (int i = 0; i < ROWS; i++) {
+        const vf x = v_set(a[i * row_step]);
+        UNROLL for (int v = 0; v < vectors; v++)
+            sum[i][v] = v_fma(x, b[v], sum[i][v]);
+    }
+}
+
+/* the same ROWS of x, whole ones, added to sum */
+static inline __attribute__((always_inline)) void add_rows(vf sum[ROWS][WIDE], strip x, int block, const int vectors)
+{
+    if (!x.from)
+        return;
+    const float *from = x.from + block * x.jump;
+    UNROLL for (int i = 0; i < ROWS; i++)
+        UNROLL for (int v = 0; v < vectors; v++)
+            sum[i][v] = sum[i][v] + v_load(from + i * x.step + v * LANES);
+}
+
 /* n elements of a row of the block, added to what there is */
 static inline __attribute__((always_inline)) vf with(vf sum, strip x, int block, int row, int at, int n)
 {
@@ -100,12 +124,26 @@ static inline __attribute__((always_inline)) vf with(vf sum, strip x, int block,
     return sum;
 }
 
+/* what sums become where rows or columns end before the block does */
+static inline __attribute__((always_inline)) void leave_some(vf sum[ROWS][WIDE], sums c, int block, int rows, int columns, const int vectors)
+{
+    UNROLL for (int i = 0; i < ROWS; i++)
+        UNROLL for (int v = 0; v < vectors; v++)
+            if (i < rows && v * LANES < columns) {
+                const int n = columns - v * LANES < LANES ? columns - v * LANES : LANES;
+                const vf all = with(with(sum[i][v], c.plus[0], block, i, v * LANES, n), c.plus[1], block, i, v * LANES, n);
+                v_store_n(c.to + block * c.jump + i * c.step + v * LANES, all, n);
+            }
+}
+
 /* c.to (m, columns) = tile (m, depth) panel + what c.plus says; row_step, depth_step and block_step (from ROWS rows to the next) walk through the
- * tile; vectors and the first two steps are constants where it is called */
+ * tile; vectors and the first two steps are constants where it is called. Little but multiply-adds and loads in the innermost loop: where another
+ * program has the other half of the core, instructions are what is scarce. */
 static inline __attribute__((always_inline)) void multiply_panel(sums c, const float *tile, const float *panel, int m, int depth, int columns,
                                                                  const size_t row_step, const size_t depth_step, size_t block_step, ahead later,
                                                                  const int vectors)
 {
+    const int lines = (vectors * LANES + 15) / 16; /* of the cache, in a row of the panel */
     for (int i0 = 0, block = 0; i0 < m; i0 += ROWS, block++, tile += block_step) {
         vf sum[ROWS][WIDE];
         UNROLL for (int i = 0; i < ROWS; i++)
@@ -113,40 +151,30 @@ static inline __attribute__((always_inline)) void multiply_panel(sums c, const f
                 sum[i][v] = v_set(0);
         const float *p = panel, *a = tile;
         const char *to_come = (const char *)(c.soon.from + block * c.soon.jump); /* may lie beyond the end: asked for, never read */
-        int row = 0;
-        for (int l = 0; l < depth; l += EACH) {
-            __builtin_prefetch(later.next, 0, 2); /* not into the first cache, where the panel at work lies */
-            __builtin_prefetch(later.next + 64, 0, 2);
-            later.next += later.next < later.end ? 128 : 0;
-            __builtin_prefetch(to_come + row, 1);
-            row += 64;
-            if (row == vectors * LANES * 4) {
-                row = 0;
-                to_come += c.soon.step * 4;
-            }
-            const int steps = depth - l < EACH ? depth - l : EACH;
-            for (int s = 0; s < steps; s++, p += vectors * LANES, a += depth_step) {
-                vf b[WIDE];
-                UNROLL for (int v = 0; v < vectors; v++)
-                    b[v] = v_load(p + v * LANES);
-                UNROLL for (int i = 0; i < ROWS; i++) {
-                    const vf x = v_set(a[i * row_step]);
-                    UNROLL for (int v = 0; v < vectors; v++)
-                        sum[i][v] = v_fma(x, b[v], sum[i][v]);
-                }
+        int l = 0;
+        for (; l + lines * EACH <= depth; l += lines * EACH, to_come += c.soon.step * 4 - lines * 64) {
+            const size_t on = later.next < later.end ? 128 : 0;
+            ROLLED for (int e = 0; e < lines; e++, p += EACH * vectors * LANES, a += EACH * depth_step) {
+                __builtin_prefetch(later.next, 0, 2); /* not into the first cache, where the panel at work lies */
+                __builtin_prefetch(later.next + 64, 0, 2);
+                later.next += on;
+                __builtin_prefetch(to_come, 1);
+                to_come += 64;
+                UNROLL for (int s = 0; s < EACH; s++)
+                    add_step(sum, a + s * depth_step, row_step, p + s * vectors * LANES, vectors);
             }
         }
-        UNROLL for (int i = 0; i < ROWS; i++) {
-            if (i0 + i >= m)
-                break;
-            UNROLL for (int v = 0; v < vectors; v++) {
-                if (v * LANES >= columns)
-                    break;
-                const int n = columns - v * LANES < LANES ? columns - v * LANES : LANES;
-                const vf all = with(with(sum[i][v], c.plus[0], block, i, v * LANES, n), c.plus[1], block, i, v * LANES, n);
-                v_store_n(c.to + block * c.jump + i * c.step + v * LANES, all, n);
-            }
+        for (; l < depth; l++, p += vectors * LANES, a += depth_step)
+            add_step(sum, a, row_step, p, vectors);
+        if (m - i0 < ROWS || columns < vectors * LANES) {
+            leave_some(sum, c, block, m - i0 < ROWS ? m - i0 : ROWS, columns, vectors);
+            continue;
         }
+        add_rows(sum, c.plus[0], block, vectors);
+        add_rows(sum, c.plus[1], block, vectors);
+        UNROLL for (int i = 0; i < ROWS; i++)
+            UNROLL for (int v = 0; v < vectors; v++)
+                v_store(c.to + block * c.jump + i * c.step + v * LANES, sum[i][v]);
     }
 }
 

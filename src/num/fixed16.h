@@ -114,6 +114,22 @@ static inline __attribute__((always_inline)) void add_pairs(__m512i sum[ROWS][WI
     }
 }
 
+/* the sums of a block in the units of rows and columns, added to what c begins with */
+static inline __attribute__((always_inline)) void leave_in_units(__m512i sum[ROWS][WIDE], sums c, const float *unit, const float *panel, int block, int rows, int columns)
+{
+    const float *begin = c.plus[0].from ? c.plus[0].from + block * c.plus[0].jump : NULL;
+    float *to = c.to + block * c.jump;
+    UNROLL for (int i = 0; i < ROWS; i++) {
+        const vf mine = v_set(unit[i]);
+        UNROLL for (int v = 0; v < WIDE; v++) {
+            const int left = i < rows ? columns - v * LANES : 0;
+            const vf there = begin ? load_there(begin + i * c.plus[0].step + v * LANES, left) : v_set(0);
+            if (left > 0)
+                store_some(to + i * c.step + v * LANES, v_fma(_mm512_cvtepi32_ps(sum[i][v]) * v_load(panel + v * LANES), mine, there), left);
+        }
+    }
+}
+
 /* c as multiply_panel has it, from pairs; steps through the tile are constants where it is called */
 static inline __attribute__((always_inline)) void multiply_pairs(sums c, const int32_t *tile, const float *unit, const float *panel, int m, int pairs, int columns,
                                                                       const size_t row_step, const size_t depth_step, const size_t block_step, ahead later)
@@ -126,34 +142,24 @@ static inline __attribute__((always_inline)) void multiply_pairs(sums c, const i
         const float *p = panel + GROUP;
         const int32_t *a = tile;
         const char *to_come = (const char *)(c.soon.from + block * c.soon.jump);
-        int row = 0;
-        for (int l = 0; l + EACH <= pairs; l += EACH) {
-            __builtin_prefetch(later.next, 0, 2);
-            later.next += later.next < later.end ? 64 : 0;
-            __builtin_prefetch(to_come + row, 1);
-            row += 64;
-            if (row == GROUP * 4) {
-                row = 0;
-                to_come += c.soon.step * 4;
+        int l = 0;
+        for (; l + WIDE * EACH <= pairs; l += WIDE * EACH, to_come += c.soon.step * 4 - WIDE * 64) {
+            const size_t on = later.next < later.end ? 64 : 0;
+            ROLLED for (int e = 0; e < WIDE; e++, p += EACH * GROUP, a += EACH * depth_step) {
+                __builtin_prefetch(later.next, 0, 2);
+                later.next += on;
+                __builtin_prefetch(to_come, 1);
+                to_come += 64;
+                UNROLL for (int s = 0; s < EACH; s++)
+                    add_pairs(sum, a + s * depth_step, row_step, p + s * GROUP);
             }
-            UNROLL for (int e = 0; e < EACH; e++, p += GROUP, a += depth_step)
-                add_pairs(sum, a, row_step, p);
         }
-        for (int l = pairs / EACH * EACH; l < pairs; l++, p += GROUP, a += depth_step)
+        for (; l < pairs; l++, p += GROUP, a += depth_step)
             add_pairs(sum, a, row_step, p);
-        UNROLL for (int i = 0; i < ROWS; i++) {
-            if (i0 + i >= m)
-                break;
-            const vf mine = v_set(unit[i0 + i]);
-            UNROLL for (int v = 0; v < WIDE; v++) {
-                const int left = columns - v * LANES;
-                if (left <= 0)
-                    break;
-                const float *from = c.plus[0].from;
-                const vf begin = from ? load_some(from + block * c.plus[0].jump + i * c.plus[0].step + v * LANES, left) : v_set(0);
-                store_some(c.to + block * c.jump + i * c.step + v * LANES, v_fma(_mm512_cvtepi32_ps(sum[i][v]) * v_load(panel + v * LANES), mine, begin), left);
-            }
-        }
+        if (m - i0 >= ROWS && columns == GROUP)
+            leave_in_units(sum, c, unit + i0, panel, block, ROWS, GROUP);
+        else
+            leave_in_units(sum, c, unit + i0, panel, block, m - i0, columns);
     }
 }
 
