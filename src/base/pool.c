@@ -3,18 +3,10 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 enum { SPIN = 2000 }; /* looks at the flag before sleeping: less than a wake-up costs. None where there are more threads than processors */
-
-static inline void pause_cpu(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#endif
-}
 
 typedef void task(void *ctx, int item, int worker);
 
@@ -52,7 +44,7 @@ static void *helper(void *arg)
     ecg_pool *p = self->pool;
     for (unsigned seen = 0;;) {
         for (int i = 0; i < p->spin && atomic_load_explicit(&p->round, memory_order_relaxed) == seen; i++)
-            pause_cpu();
+            ecg_pause();
         pthread_mutex_lock(&p->lock);
         p->asleep++;
         while (atomic_load_explicit(&p->round, memory_order_relaxed) == seen)
@@ -125,6 +117,11 @@ int ecg_pool_threads(const ecg_pool *p)
     return p ? p->threads : 1;
 }
 
+bool ecg_pool_spins(const ecg_pool *p)
+{
+    return p && p->spin > 0;
+}
+
 void ecg_pool_run(ecg_pool *p, task *fn, void *ctx, int items)
 {
     if (!p || p->started == 0 || items < 2) {
@@ -146,7 +143,7 @@ void ecg_pool_run(ecg_pool *p, task *fn, void *ctx, int items)
     work(p, 0);
 
     for (int i = 0; i < p->spin && atomic_load_explicit(&p->active, memory_order_acquire) > 0; i++)
-        pause_cpu();
+        ecg_pause();
     pthread_mutex_lock(&p->lock);
     while (atomic_load_explicit(&p->active, memory_order_acquire) > 0)
         pthread_cond_wait(&p->done, &p->lock);

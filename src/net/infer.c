@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -20,11 +21,19 @@ struct ecg_infer {
     ecg_block *block; /* (blocks) */
 };
 
+/* A crop's rows in pieces, while they may be taken by anyone: who takes one finds its block in `block`. */
+typedef struct {
+    _Alignas(64) atomic_int next; /* piece; from `pieces` on there is none */
+    atomic_int done;
+    int block;
+} offer;
+
 typedef struct {
     float *u, *v;     /* (L, H) of one crop: the block's input, the convolution of it */
     float *o, *x;     /* (ROWS, 2H), (ROWS, leads) of one worker */
     float *piece[2];  /* (L, CHANNELS) of one worker: channels by themselves */
     float *scratch;
+    offer *rows;      /* of the crop that this worker has */
 } buffers;
 
 struct ecg_infer_work {
@@ -110,7 +119,8 @@ ecg_infer_work *ecg_infer_work_new(const ecg_encoder *e, int workers)
         b->piece[0] = ecg_arena_take(a, L * CHANNELS, sizeof(float));
         b->piece[1] = ecg_arena_take(a, L * CHANNELS, sizeof(float));
         b->scratch = ecg_arena_take(a, ecg_encoder_scratch(e), sizeof(float));
-        ok = b->u && b->v && b->o && b->x && b->piece[0] && b->piece[1] && b->scratch;
+        b->rows = ecg_arena_take(a, 1, sizeof *b->rows);
+        ok = b->u && b->v && b->o && b->x && b->piece[0] && b->piece[1] && b->scratch && b->rows;
     }
     if (!ok) {
         ecg_arena_free(a);
@@ -135,7 +145,10 @@ typedef struct {
     const ecg_kernels *k;
     const float *x;
     float *h;
-    int block, rows, parts; /* of crops that are cut: the block, rows of a piece, pieces of a crop */
+    int rows, parts; /* rows of a piece, pieces of a crop */
+    int block;       /* of crops that are cut */
+    int whole;       /* crops a worker each */
+    atomic_int *left; /* of these */
 } job;
 
 /* u (rows from..) = x W^T + b */
@@ -191,18 +204,69 @@ static void mean_over_time(const job *j, const buffers *crop, int b)
 
 /* ---- a crop a worker ------------------------------------------------------------------------------------------------------------- */
 
-static void whole_crop(void *ctx, int item, int worker)
+/* One piece of what `crop` offers, if there is any. Its owner waits for all pieces before it offers the next block's. */
+static bool take_piece(const job *j, const buffers *crop, const buffers *mine)
 {
-    const job *j = ctx;
+    if (atomic_load_explicit(&crop->rows->next, memory_order_relaxed) >= j->parts)
+        return false;
+    const int piece = atomic_fetch_add_explicit(&crop->rows->next, 1, memory_order_acq_rel);
+    if (piece >= j->parts)
+        return false;
+    const ecg_block *b = &j->f->block[crop->rows->block];
+    const int from = piece * j->rows;
+    finish_rows(j, b, crop, mine, from, b->L - from < j->rows ? b->L - from : j->rows);
+    atomic_fetch_add_explicit(&crop->rows->done, 1, memory_order_release);
+    return true;
+}
+
+static void whole_crop(const job *j, int item, int worker)
+{
     const ecg_encoder_config *c = ecg_encoder_shape(j->f->e);
     const buffers *b = &j->w->at[worker];
     const float *x = j->x + (size_t)item * c->length * c->leads;
     for (int r = 0; r < c->length; r += ROWS)
         input_rows(j, b, b, x, r, c->length - r < ROWS ? c->length - r : ROWS);
     for (int i = 0; i < c->blocks; i++) {
-        ecg_block_forward(b->u, b->v, b->o, 0, &j->f->block[i], b->u, NULL, NULL, j->k, b->scratch);
+        ecg_block_convolve(b->v, &j->f->block[i], b->u, j->k, b->scratch);
+        b->rows->block = i;
+        atomic_store_explicit(&b->rows->done, 0, memory_order_relaxed);
+        atomic_store_explicit(&b->rows->next, 0, memory_order_release);
+        while (take_piece(j, b, b)) {
+        }
+        while (atomic_load_explicit(&b->rows->done, memory_order_acquire) < j->parts)
+            ecg_pause();
     }
     mean_over_time(j, b, item);
+    atomic_fetch_sub_explicit(j->left, 1, memory_order_release);
+}
+
+/* Crops are taken until there are none; then their rows, from those who still have one. */
+static void crop_or_rows(void *ctx, int item, int worker)
+{
+    const job *j = ctx;
+    if (item < j->whole) {
+        whole_crop(j, item, worker);
+        return;
+    }
+    while (atomic_load_explicit(j->left, memory_order_acquire) > 0) {
+        bool took = false;
+        for (int i = 0; i < j->w->workers && !took; i++)
+            took = take_piece(j, &j->w->at[i], &j->w->at[worker]);
+        if (!took)
+            ecg_pause();
+    }
+}
+
+static void whole_crops(job *j, ecg_pool *pool)
+{
+    const int rows = ecg_block_rows(ecg_encoder_shape(j->f->e)->length);
+    atomic_int left = j->whole;
+    j->rows = rows;
+    j->parts = (ecg_encoder_shape(j->f->e)->length + rows - 1) / rows;
+    j->left = &left;
+    for (int i = 0; i < j->w->workers; i++)
+        atomic_store_explicit(&j->w->at[i].rows->next, j->parts, memory_order_relaxed); /* nothing on offer */
+    ecg_pool_run(pool, crop_or_rows, j, j->whole + (ecg_pool_spins(pool) && j->whole ? ecg_pool_threads(pool) - 1 : 0));
 }
 
 /* ---- crops in pieces ------------------------------------------------------------------------------------------------------------- */
@@ -257,8 +321,8 @@ void ecg_infer_run(float *h, const ecg_infer *f, ecg_infer_work *w, const ecg_ex
     const ecg_encoder_config *c = ecg_encoder_shape(f->e);
     const int threads = ecg_pool_threads(exec->pool), whole = B - B % threads;
     assert(threads <= w->workers);
-    job j = {.f = f, .w = w, .k = exec->k, .x = x, .h = h};
-    ecg_pool_run(exec->pool, whole_crop, &j, whole);
+    job j = {.f = f, .w = w, .k = exec->k, .x = x, .h = h, .whole = whole};
+    whole_crops(&j, exec->pool);
     if (whole == B)
         return;
     j.x += (size_t)whole * c->length * c->leads;
