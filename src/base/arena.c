@@ -46,10 +46,9 @@ static block *add_block(ecg_arena *a, size_t need)
     return b;
 }
 
-void *ecg_arena_take(ecg_arena *a, size_t count, size_t size)
+static void *take(ecg_arena *a, size_t bytes, bool zeroed)
 {
-    size_t bytes;
-    if (__builtin_mul_overflow(count, size, &bytes) || bytes > SIZE_MAX - ALIGN)
+    if (bytes > SIZE_MAX - ALIGN)
         return NULL;
     bytes = (bytes + ALIGN - 1) / ALIGN * ALIGN;
     if (!bytes)
@@ -62,12 +61,20 @@ void *ecg_arena_take(ecg_arena *a, size_t count, size_t size)
     if (!b)
         return NULL;
     void *piece = b->at + b->used;
-    if (b->used_before)
+    if (zeroed && b->used_before)
         memset(piece, 0, bytes);
     b->used += bytes;
     a->bytes += bytes;
     return piece;
 }
+
+void *ecg_arena_take(ecg_arena *a, size_t count, size_t size)
+{
+    size_t bytes;
+    return __builtin_mul_overflow(count, size, &bytes) ? NULL : take(a, bytes, true);
+}
+
+void *ecg_arena_room(ecg_arena *a, size_t bytes) { return take(a, bytes, false); }
 
 char *ecg_arena_text(ecg_arena *a, const char *text, size_t len)
 {

@@ -74,39 +74,40 @@ static ecg_status find_leads(int which[ECG_LEADS], const ecg_contract *c, ecg_er
 }
 
 /* The twelve leads begin on a cache line behind what the resampler needs. */
-static size_t resampling_bytes(const ecg_contract *c, const ecg_resampler *r)
+static size_t resampling_bytes(const ecg_contract *c, const ecg_resampler *r, const ecg_pool *pool)
 {
-    return (sizeof(double) * ecg_resample_room(r, c->leads < 1 ? 1 : c->leads > ECG_LEADS ? ECG_LEADS : c->leads) + 63) / 64 * 64;
+    return (sizeof(double) * (size_t)ecg_resample_stripes(pool) * ecg_resample_room(r, c->leads < 1 ? 1 : c->leads > ECG_LEADS ? ECG_LEADS : c->leads) + 63) / 64 * 64;
 }
 
-size_t ecg_prepare_room(const ecg_contract *c, const ecg_record *rec, const ecg_resampler *r)
+size_t ecg_prepare_room(const ecg_contract *c, const ecg_record *rec, const ecg_resampler *r, const ecg_pool *pool)
 {
-    return resampling_bytes(c, r) + sizeof(float) * ECG_LEADS * ((size_t)rec->samples + 1);
+    return resampling_bytes(c, r, pool) + sizeof(float) * ECG_LEADS * ((size_t)rec->samples + 1);
 }
 
-ecg_status ecg_prepare_in(float *out, unsigned *found, const ecg_contract *c, const ecg_record *rec, const ecg_resampler *r, void *room, ecg_err *err)
+ecg_status ecg_prepare_in(float *out, unsigned *found, const ecg_contract *c, const ecg_record *rec, const ecg_resampler *r, void *room, ecg_pool *pool,
+                          ecg_err *err)
 {
     int which[ECG_LEADS];
     const ecg_status st = find_leads(which, c, err);
     if (st)
         return st;
-    float *twelve = (float *)(void *)((char *)room + resampling_bytes(c, r));
+    float *twelve = (float *)(void *)((char *)room + resampling_bytes(c, r, pool));
     *found = ecg_record_twelve(twelve, rec);
     const float *lead[ECG_LEADS];
     for (int l = 0; l < c->leads; l++)
         lead[l] = *found >> which[l] & 1 ? twelve + which[l] * rec->samples : NULL;
     for (int l = 0; l < ECG_LEADS; l++)
         ecg_clean(twelve + l * rec->samples, rec->samples, c->clip_mv);
-    ecg_resample_leads_in(out, lead, c->leads, rec->samples, r, room);
+    ecg_resample_leads_in(out, lead, c->leads, rec->samples, r, room, pool);
     return ECG_OK;
 }
 
 ecg_status ecg_prepare_with(float *out, unsigned *found, const ecg_contract *c, const ecg_record *rec, const ecg_resampler *r, ecg_err *err)
 {
-    void *room = aligned_alloc(64, (ecg_prepare_room(c, rec, r) + 63) / 64 * 64);
+    void *room = aligned_alloc(64, (ecg_prepare_room(c, rec, r, NULL) + 63) / 64 * 64);
     if (!room)
         return ecg_fail(err, ECG_ENOMEM, "out of memory for a recording of %" PRId64 " samples", rec->samples);
-    const ecg_status st = ecg_prepare_in(out, found, c, rec, r, room, err);
+    const ecg_status st = ecg_prepare_in(out, found, c, rec, r, room, NULL, err);
     free(room);
     return st;
 }

@@ -3,6 +3,7 @@
 #ifndef ECG_ECG_PREPARE_H
 #define ECG_ECG_PREPARE_H
 
+#include "base/pool.h"
 #include "ecg/contract.h"
 
 struct ecg_resampler;
@@ -17,9 +18,11 @@ ecg_status ecg_prepare(float *out, unsigned *found, const ecg_contract *c, const
 /* The same with a resampler from rec's rate to the contract's, kept by the caller for many recordings. */
 ecg_status ecg_prepare_with(float *out, unsigned *found, const ecg_contract *c, const ecg_record *rec, const struct ecg_resampler *r, ecg_err *err);
 
-/* The same in memory of the caller: room is aligned to 64 bytes and as large as said; c has at most ECG_LEADS leads. */
-size_t ecg_prepare_room(const ecg_contract *c, const ecg_record *rec, const struct ecg_resampler *r); /* bytes */
-ecg_status ecg_prepare_in(float *out, unsigned *found, const ecg_contract *c, const ecg_record *rec, const struct ecg_resampler *r, void *room, ecg_err *err);
+/* The same by the pool's threads (NULL: by the caller) in memory of the caller: room is aligned to 64 bytes and as large as said for that pool;
+ * c has at most ECG_LEADS leads. */
+size_t ecg_prepare_room(const ecg_contract *c, const ecg_record *rec, const struct ecg_resampler *r, const ecg_pool *pool); /* bytes */
+ecg_status ecg_prepare_in(float *out, unsigned *found, const ecg_contract *c, const ecg_record *rec, const struct ecg_resampler *r, void *room, ecg_pool *pool,
+                          ecg_err *err);
 
 /* One lead in place: missing samples between two others lie on the line between them, those at the end repeat the last one, those at
  * the beginning stay NAN; then everything is clipped to +-clip (0: not at all). */
@@ -35,8 +38,10 @@ int64_t ecg_resampled_length(int64_t n_in, double rate_in, double rate_out); /* 
 void ecg_resample(double *y, const double *x, int64_t n_in, const ecg_resampler *r); /* one lead; equal rates copy */
 /* y (n_out, leads) from lead[i] (n_in), leads <= ECG_LEADS; NULL: a column of zeros. */
 ecg_status ecg_resample_leads(float *y, const float *const *lead, int leads, int64_t n_in, const ecg_resampler *r, ecg_err *err);
-size_t ecg_resample_room(const ecg_resampler *r, int leads); /* doubles */
-void ecg_resample_leads_in(float *y, const float *const *lead, int leads, int64_t n_in, const ecg_resampler *r, double *room);
+size_t ecg_resample_room(const ecg_resampler *r, int leads); /* doubles of a stripe */
+enum { ECG_RESAMPLE_STRIPES = 4 };                           /* at most so many threads: a recording has few blocks */
+int ecg_resample_stripes(const ecg_pool *pool);
+void ecg_resample_leads_in(float *y, const float *const *lead, int leads, int64_t n_in, const ecg_resampler *r, double *room, ecg_pool *pool);
 void ecg_resampler_free(ecg_resampler *r); /* NULL is fine */
 
 #endif

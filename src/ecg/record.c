@@ -120,21 +120,20 @@ unsigned ecg_record_twelve(float *out, const ecg_record *rec)
 {
     const int64_t n = rec->samples;
     unsigned found = 0;
-    for (int64_t t = 0; t < ECG_LEADS * n; t++)
-        out[t] = NAN;
     for (int i = 0; i < rec->leads; i++) {
         const int lead = ecg_lead_from_name(rec->lead[i].name);
         const double mv = ecg_unit_to_mv(rec->lead[i].unit);
         if (lead < 0 || mv == 0 || (found >> lead & 1u))
             continue;
         found |= 1u << lead;
-        for (int64_t t = 0; t < n; t++)
-            out[lead * n + t] = mv == 1 ? rec->value[i * n + t] : (float)(mv * (double)rec->value[i * n + t]);
+        if (mv == 1 && n > 0)
+            memcpy(out + lead * n, rec->value + i * n, (size_t)n * sizeof *out);
+        else
+            for (int64_t t = 0; t < n; t++)
+                out[lead * n + t] = (float)(mv * (double)rec->value[i * n + t]);
     }
     const unsigned both = 1u << ECG_I | 1u << ECG_II;
-    if ((found & both) != both)
-        return found;
-    for (size_t d = 0; d < sizeof derived / sizeof *derived; d++) {
+    for (size_t d = 0; d < sizeof derived / sizeof *derived && (found & both) == both; d++) {
         const int lead = derived[d].lead;
         if (found >> lead & 1u)
             continue;
@@ -142,5 +141,8 @@ unsigned ecg_record_twelve(float *out, const ecg_record *rec)
         for (int64_t t = 0; t < n; t++)
             out[lead * n + t] = derived[d].a * out[ECG_I * n + t] + derived[d].b * out[ECG_II * n + t];
     }
+    for (int lead = 0; lead < ECG_LEADS; lead++)
+        for (int64_t t = 0; t < n && !(found >> lead & 1u); t++)
+            out[lead * n + t] = NAN;
     return found;
 }

@@ -22,7 +22,7 @@ enum {
     LAST = 50 * STEPS,             /* last entry */
     MOST_DOWN = 128, MOST_UP = 100, /* times */
     MOST_TAPS = (LAST + 1) / (STEPS / MOST_DOWN) + ROW,
-    BLOCK = 512,                   /* outputs whose inputs are spread out as double at a time */
+    BLOCK = 256,                   /* outputs whose inputs are spread out as double at a time */
     NEAR = 128,                    /* frames of twelve doubles: 12 KiB */
     SIDE = 4                       /* outputs that are summed side by side, where all have the same weights */
 };
@@ -332,35 +332,62 @@ size_t ecg_resample_room(const ecg_resampler *r, int leads)
     return r->rate_in == r->rate_out ? 1 : (size_t)(frames_of(r) * leads) + 2 * MOST_TAPS;
 }
 
-void ecg_resample_leads_in(float *y, const float *const *lead, int leads, int64_t n_in, const ecg_resampler *r, double *room)
+int ecg_resample_stripes(const ecg_pool *pool) { return ecg_pool_threads(pool) < ECG_RESAMPLE_STRIPES ? ecg_pool_threads(pool) : ECG_RESAMPLE_STRIPES; }
+
+typedef struct {
+    float *y;
+    const float *const *lead;
+    int leads;
+    int64_t n_in, n_out;
+    const ecg_resampler *r;
+    double *room; /* of each stripe */
+    bool together;
+    int stripes;
+} job;
+
+static void block_of_outputs(const job *j, int64_t t0, double *x)
+{
+    const ecg_resampler *r = j->r;
+    const int64_t reach = reach_of(r), t1 = t0 + BLOCK < j->n_out ? t0 + BLOCK : j->n_out;
+    double *own = x + frames_of(r) * j->leads;
+    taps p = {.own = {own, own + MOST_TAPS}};
+    int64_t first = (int64_t)((double)t0 * r->tau_step) - reach, last = (int64_t)((double)(t1 - 1) * r->tau_step) + reach;
+    first = first < 0 ? 0 : first;
+    last = last < j->n_in ? last : j->n_in - 1;
+    spread(x, j->lead, j->leads, first, last);
+    for (int64_t t = t0, done; t < t1; t += done) {
+        double sum[SIDE * ECG_LEADS];
+        done = j->together && t + SIDE <= t1 ? SIDE : 1;
+        if (done == 1) {
+            taps_at(&p, r, t);
+            one_output(sum, &p, x, first, j->n_in, j->leads);
+        } else {
+            outputs_side_by_side(sum, r, t, x, first, j->n_in);
+        }
+        for (int64_t i = 0; i < done * j->leads; i++)
+            j->y[t * j->leads + i] = (float)sum[i];
+    }
+}
+
+/* every so many blocks of outputs */
+static void stripe(void *ctx, int item, int worker)
+{
+    const job *j = ctx;
+    (void)worker;
+    for (int64_t t = (int64_t)item * BLOCK; t < j->n_out; t += (int64_t)j->stripes * BLOCK)
+        block_of_outputs(j, t, j->room + (size_t)item * ecg_resample_room(j->r, j->leads));
+}
+
+void ecg_resample_leads_in(float *y, const float *const *lead, int leads, int64_t n_in, const ecg_resampler *r, double *room, ecg_pool *pool)
 {
     if (r->rate_in == r->rate_out) {
         copy_leads(y, lead, leads, n_in);
         return;
     }
-    const int64_t n_out = ecg_resampled_length(n_in, r->rate_in, r->rate_out), reach = reach_of(r);
+    const int64_t n_out = ecg_resampled_length(n_in, r->rate_in, r->rate_out);
     const bool together = leads == 12 && r->tau_step == floor(r->tau_step) && sums_side_by_side();
-    double *x = room, *own = room + frames_of(r) * leads;
-    taps p = {.own = {own, own + MOST_TAPS}};
-    for (int64_t t0 = 0; t0 < n_out; t0 += BLOCK) {
-        const int64_t t1 = t0 + BLOCK < n_out ? t0 + BLOCK : n_out;
-        int64_t first = (int64_t)((double)t0 * r->tau_step) - reach, last = (int64_t)((double)(t1 - 1) * r->tau_step) + reach;
-        first = first < 0 ? 0 : first;
-        last = last < n_in ? last : n_in - 1;
-        spread(x, lead, leads, first, last);
-        for (int64_t t = t0, done; t < t1; t += done) {
-            double sum[SIDE * ECG_LEADS];
-            done = together && t + SIDE <= t1 ? SIDE : 1;
-            if (done == 1) {
-                taps_at(&p, r, t);
-                one_output(sum, &p, x, first, n_in, leads);
-            } else {
-                outputs_side_by_side(sum, r, t, x, first, n_in);
-            }
-            for (int64_t i = 0; i < done * leads; i++)
-                y[t * leads + i] = (float)sum[i];
-        }
-    }
+    job j = {y, lead, leads, n_in, n_out, r, room, together, ecg_resample_stripes(pool)};
+    ecg_pool_run(pool, stripe, &j, j.stripes);
 }
 
 ecg_status ecg_resample_leads(float *y, const float *const *lead, int leads, int64_t n_in, const ecg_resampler *r, ecg_err *err)
@@ -368,7 +395,7 @@ ecg_status ecg_resample_leads(float *y, const float *const *lead, int leads, int
     double *room = aligned_alloc(64, (sizeof *room * ecg_resample_room(r, leads) + 63) / 64 * 64);
     if (!room)
         return ecg_fail(err, ECG_ENOMEM, "out of memory for resampling");
-    ecg_resample_leads_in(y, lead, leads, n_in, r, room);
+    ecg_resample_leads_in(y, lead, leads, n_in, r, room, NULL);
     free(room);
     return ECG_OK;
 }

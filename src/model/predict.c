@@ -64,7 +64,9 @@ static ecg_status prepare(float **x, int64_t *n, ecg_answer *out, const ecg_mode
 {
     const ecg_contract *c = &m->contract;
     const int at_least = c->crop > m->shape.length ? c->crop : m->shape.length;
-    ecg_resampler *resampler = ((ecg_session *)out->held)->resampler;
+    const ecg_session *session = out->held;
+    ecg_resampler *resampler = session->resampler;
+    ecg_pool *pool = ecg_session_exec(session, m).pool;
     unsigned found = 0;
     *n = ecg_prepared_samples(c, rec);
     if (*n < at_least)
@@ -75,10 +77,10 @@ static ecg_status prepare(float **x, int64_t *n, ecg_answer *out, const ecg_mode
     if (st)
         return st;
     *x = ecg_answer_take(out, (size_t)*n * (size_t)c->leads, sizeof **x);
-    void *room = ecg_answer_take(out, ecg_prepare_room(c, rec, resampler), 1);
+    void *room = ecg_arena_room(session->arena, ecg_prepare_room(c, rec, resampler, pool));
     if (!*x || !room)
         return ecg_fail(err, ECG_ENOMEM, "no memory for %" PRId64 " samples", *n);
-    st = ecg_prepare_in(*x, &found, c, rec, resampler, room, err);
+    st = ecg_prepare_in(*x, &found, c, rec, resampler, room, pool, err);
     if (!st)
         st = refuse_absent_leads(found, allow_missing, err);
     if (!st)
@@ -132,7 +134,7 @@ static int by_probability(const void *a, const void *b)
 static void head_means(double *logit, double *prob, ecg_session *s, const ecg_model *m, const ecg_head *head, const float *h, int crops)
 {
     const int K = ecg_head_labels(m, head, NULL);
-    const ecg_exec alone = {m->exec.k, NULL}; /* the pool may be busy with another recording */
+    const ecg_exec exec = ecg_session_exec(s, m);
     ecg_params table = m->table; /* evaluation writes nothing; the running statistics are read through it */
     ecg_mlp_work *w = s->head[head - m->head];
     float *z = s->z;
@@ -143,7 +145,7 @@ static void head_means(double *logit, double *prob, ecg_session *s, const ecg_mo
     }
     for (int c = 0; c < crops; c += ECG_SESSION_ROWS) {
         const int B = crops - c < ECG_SESSION_ROWS ? crops - c : ECG_SESSION_ROWS;
-        ecg_mlp_forward(z, head->net, &table, w, &alone, h + (size_t)c * m->shape.width, B, false, NULL);
+        ecg_mlp_forward(z, head->net, &table, w, &exec, h + (size_t)c * m->shape.width, B, false, NULL);
         for (int b = 0; b < B; b++)
             for (int k = 0; k < K; k++) {
                 logit[k] += z[b * K + k];
@@ -176,12 +178,12 @@ void ecg_head_means_in(double *logit, double *prob, ecg_answer *a, const ecg_mod
 double ecg_head_logit(ecg_answer *a, const ecg_model *m, const ecg_head *head, int k, const float *h, int crops)
 {
     ecg_session *s = a->held;
-    const ecg_exec alone = {m->exec.k, NULL};
+    const ecg_exec exec = ecg_session_exec(s, m);
     ecg_params table = m->table;
     double sum = 0;
     for (int c = 0; c < crops; c += ECG_SESSION_ROWS) {
         const int B = crops - c < ECG_SESSION_ROWS ? crops - c : ECG_SESSION_ROWS;
-        ecg_mlp_forward_one(s->z, head->net, &table, s->head[head - m->head], &alone, h + (size_t)c * m->shape.width, B, k);
+        ecg_mlp_forward_one(s->z, head->net, &table, s->head[head - m->head], &exec, h + (size_t)c * m->shape.width, B, k);
         for (int b = 0; b < B; b++)
             sum += s->z[b];
     }
@@ -335,6 +337,7 @@ ecg_status ecg_predict(ecg_answer *out, const ecg_model *m, const ecg_record *re
         if (!st && how.occlusion)
             st = ecg_occlude_answer(out, m, x, n, how.explain, err);
     }
+    ecg_session_dismiss(out->held);
     if (st)
         ecg_answer_clear(out);
     return st;

@@ -32,20 +32,22 @@ static size_t most_labels(const ecg_model *m)
 }
 
 /* What the answer to a recording as long as those of training takes: lists, reasons for every diagnosis, and the samples on their way. */
-static size_t answer_bytes(const ecg_model *m)
+static size_t answer_bytes(const ecg_model *m, const ecg_resampler *r)
 {
     const size_t labels = most_labels(m), H = (size_t)m->shape.width;
     const size_t list = 2 * labels * (sizeof(ecg_score) * 2 + 8 * sizeof(double)), why = labels * (sizeof(ecg_why) + 11 * sizeof(ecg_cited) + 2 * 64);
     const size_t seconds = (size_t)(m->contract.samples / m->contract.rate_hz) + 1, samples = seconds * 1000; /* recorders' rates go up to 1000 Hz */
-    return list + why + samples * (ECG_LEADS + 4) * sizeof(double) + 64 * H * sizeof(double) + (1 << 20);
+    const size_t resampling = ECG_RESAMPLE_STRIPES * ecg_resample_room(r, ECG_LEADS) * sizeof(double);
+    return list + why + resampling + samples * (ECG_LEADS + 4) * sizeof(double) + 64 * H * sizeof(double) + (1 << 20);
 }
 
 static ecg_session *session_new(const ecg_model *m)
 {
     ecg_session *s = calloc(1, sizeof *s);
     bool ok = s && (s->encoder = ecg_infer_work_new(m->encoder, 1)) && (s->arena = ecg_arena_new()) &&
-              (s->z = malloc(ECG_SESSION_ROWS * most_labels(m) * sizeof *s->z)) && ecg_arena_take(s->arena, 1, answer_bytes(m)) &&
-              !ecg_resampler_new(&s->resampler, m->contract.rate_hz, m->contract.rate_hz, NULL);
+              (s->z = malloc(ECG_SESSION_ROWS * most_labels(m) * sizeof *s->z)) &&
+              !ecg_resampler_new(&s->resampler, 10 * m->contract.rate_hz, m->contract.rate_hz, NULL) &&
+              ecg_arena_take(s->arena, 1, answer_bytes(m, s->resampler));
     for (int i = 0; ok && i < m->heads; i++)
         ok = (s->head[i] = ecg_mlp_work_new(m->head[i].net, ECG_SESSION_ROWS, false)) != NULL;
     if (!ok) {
@@ -55,6 +57,49 @@ static ecg_session *session_new(const ecg_model *m)
     ecg_arena_rewind(s->arena);
     return s;
 }
+
+/* ---- threads --------------------------------------------------------------------------------------------------------------------- */
+
+struct ecg_crew {
+    atomic_flag busy;
+    ecg_pool *pool;
+    ecg_infer_work *work;
+};
+
+ecg_crew *ecg_crew_new(const ecg_encoder *e, ecg_pool *pool)
+{
+    ecg_crew *c = calloc(1, sizeof *c);
+    if (!c || !(c->work = ecg_infer_work_new(e, ecg_pool_threads(pool)))) {
+        free(c);
+        return NULL;
+    }
+    c->pool = pool;
+    atomic_flag_clear(&c->busy);
+    return c;
+}
+
+void ecg_crew_free(ecg_crew *c)
+{
+    if (c)
+        ecg_infer_work_free(c->work);
+    free(c);
+}
+
+/* The crew, if nobody has it. */
+static void gather(ecg_session *s, const ecg_model *m)
+{
+    if (m->crew && !atomic_flag_test_and_set_explicit(&m->crew->busy, memory_order_acquire))
+        s->crew = m->crew;
+}
+
+void ecg_session_dismiss(ecg_session *s)
+{
+    if (s->crew)
+        atomic_flag_clear_explicit(&s->crew->busy, memory_order_release);
+    s->crew = NULL;
+}
+
+ecg_exec ecg_session_exec(const ecg_session *s, const ecg_model *m) { return (ecg_exec){m->exec.k, s->crew ? s->crew->pool : NULL}; }
 
 /* ---- the shelf ------------------------------------------------------------------------------------------------------------------- */
 
@@ -130,7 +175,9 @@ ecg_session *ecg_session_take(const ecg_model *m)
         pthread_mutex_lock(&shelf->lock);
         shelf->out--;
         pthread_mutex_unlock(&shelf->lock);
+        return NULL;
     }
+    gather(s, m);
     return s;
 }
 
@@ -139,6 +186,7 @@ void ecg_session_return(ecg_session *s)
     if (!s)
         return;
     ecg_shelf *shelf = s->shelf;
+    ecg_session_dismiss(s);
     ecg_arena_rewind(s->arena);
     pthread_mutex_lock(&shelf->lock);
     s->next = shelf->free;
@@ -149,40 +197,8 @@ void ecg_session_return(ecg_session *s)
         shelf_free(shelf);
 }
 
-/* ---- threads --------------------------------------------------------------------------------------------------------------------- */
-
-struct ecg_crew {
-    atomic_flag busy;
-    ecg_pool *pool;
-    ecg_infer_work *work;
-};
-
-ecg_crew *ecg_crew_new(const ecg_encoder *e, ecg_pool *pool)
-{
-    ecg_crew *c = calloc(1, sizeof *c);
-    if (!c || !(c->work = ecg_infer_work_new(e, ecg_pool_threads(pool)))) {
-        free(c);
-        return NULL;
-    }
-    c->pool = pool;
-    atomic_flag_clear(&c->busy);
-    return c;
-}
-
-void ecg_crew_free(ecg_crew *c)
-{
-    if (c)
-        ecg_infer_work_free(c->work);
-    free(c);
-}
-
 void ecg_session_embed(float *h, ecg_session *s, const ecg_model *m, const float *x, int crops)
 {
-    ecg_crew *c = m->crew;
-    if (c && !atomic_flag_test_and_set_explicit(&c->busy, memory_order_acquire)) {
-        ecg_infer_run(h, m->infer, c->work, &(ecg_exec){m->exec.k, c->pool}, x, crops);
-        atomic_flag_clear_explicit(&c->busy, memory_order_release);
-    } else {
-        ecg_infer_run(h, m->infer, s->encoder, &(ecg_exec){m->exec.k, NULL}, x, crops);
-    }
+    const ecg_exec exec = ecg_session_exec(s, m);
+    ecg_infer_run(h, m->infer, s->crew ? s->crew->work : s->encoder, &exec, x, crops);
 }

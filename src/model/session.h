@@ -19,9 +19,10 @@ typedef struct ecg_session {
     float *z;                 /* (ECG_SESSION_ROWS, the most labels of a head) */
     ecg_resampler *resampler;
     ecg_arena *arena;         /* of the answer that is being made or read */
+    struct ecg_crew *crew;    /* whose threads work on that answer, NULL: the caller alone */
 } ecg_session;
 
-/* Taken from the model's shelf, or made where none is left: NULL out of memory. Threads may call both at any time. */
+/* Taken from the model's shelf, or made where none is left, and with the crew if nobody has it: NULL out of memory. Threads may call both at any time. */
 ecg_session *ecg_session_take(const ecg_model *m);
 void ecg_session_return(ecg_session *s); /* NULL is fine; the model may be closed by then */
 
@@ -35,7 +36,11 @@ typedef struct ecg_crew ecg_crew;
 ecg_crew *ecg_crew_new(const ecg_encoder *e, ecg_pool *pool); /* pool is not owned */
 void ecg_crew_free(ecg_crew *c);                              /* NULL is fine */
 
-/* h (crops, width) from x (crops * length, leads) by the crew if it is free, else by s alone. */
+/* Who does the work of an answer. dismiss: it is made, others may have the crew; comes with ecg_session_return too. */
+ecg_exec ecg_session_exec(const ecg_session *s, const ecg_model *m);
+void ecg_session_dismiss(ecg_session *s);
+
+/* h (crops, width) from x (crops * length, leads) */
 void ecg_session_embed(float *h, ecg_session *s, const ecg_model *m, const float *x, int crops);
 
 #endif

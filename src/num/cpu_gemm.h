@@ -41,6 +41,8 @@ static void pack_panel(float *panel, const float *b, int depth, int columns, int
         for (; l + 4 <= depth; l += 4) {
             __m128 r0 = _mm_loadu_ps(row + l), r1 = _mm_loadu_ps(row + ldb + l), r2 = _mm_loadu_ps(row + 2 * (size_t)ldb + l),
                    r3 = _mm_loadu_ps(row + 3 * (size_t)ldb + l);
+            for (int i = 0; i < 4 && l % 16 == 0; i++)
+                __builtin_prefetch(row + (4 + i) * (size_t)ldb + l); /* what is turned over next; may lie beyond the end */
             _MM_TRANSPOSE4_PS(r0, r1, r2, r3);
             float *to = panel + (size_t)l * width + j;
             _mm_storeu_ps(to, r0);

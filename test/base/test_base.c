@@ -322,6 +322,16 @@ static void pieces_are_zero_and_aligned(void **state)
     }
     assert_null(ecg_arena_take(a, SIZE_MAX / 2, 4));
     assert_string_equal(ecg_arena_text(a, "abcdef", 3), "abc");
+    ecg_arena_rewind(a);
+    for (size_t n = 1; n < 3000000; n = n * 3 + 1) { /* once more over what was written, some of it as it is */
+        uint8_t *room = ecg_arena_room(a, n), *p = ecg_arena_take(a, n, 1);
+        assert_true(room && p && (uintptr_t)room % 64 == 0 && (room + n <= p || p + n <= room));
+        memset(room, 0x11, n);
+        for (size_t i = 0; i < n; i++)
+            assert_int_equal(p[i], 0);
+        memset(p, 0xff, n);
+    }
+    assert_null(ecg_arena_room(a, SIZE_MAX));
     ecg_arena_free(a);
 }
 

@@ -221,6 +221,43 @@ static void leads_together_and_alone(void **state)
     }
 }
 
+/* Blocks of outputs go to threads; every block is what it is alone. Whole and fractional taus, more outputs than a block has and fewer. */
+static void threads_do_not_matter(void **state)
+{
+    (void)state;
+    enum { N = 9001 };
+    static float x[12][N];
+    static const struct { double rate; int leads; int64_t n; } cases[] = {{500, 12, N}, {500, 7, N}, {257, 12, N}, {100, 12, N}, {500, 12, 90}};
+    const float *lead[12];
+    for (int l = 0; l < 12; l++) {
+        lead[l] = x[l];
+        for (int n = 0; n < N; n++)
+            x[l][n] = (float)sin(0.013 * (l + 1) * n + l);
+    }
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const int leads = cases[i].leads;
+        const size_t bytes = sizeof(float) * (size_t)leads * (size_t)ecg_resampled_length(cases[i].n, cases[i].rate, 100);
+        float *alone = malloc(bytes), *y = malloc(bytes);
+        ecg_resampler *r;
+        assert_int_equal(ecg_resampler_new(&r, cases[i].rate, 100, NULL), ECG_OK);
+        assert_int_equal(ecg_resample_leads(alone, lead, leads, cases[i].n, r, NULL), ECG_OK);
+        for (int threads = 1; threads < 10; threads += threads / 2 + 1) {
+            ecg_pool *pool = ecg_pool_new(threads);
+            const int stripes = ecg_resample_stripes(pool);
+            assert_true(stripes >= 1 && stripes <= threads && stripes <= ECG_RESAMPLE_STRIPES);
+            double *room = malloc(sizeof *room * (size_t)stripes * ecg_resample_room(r, leads));
+            memset(y, 0xff, bytes);
+            ecg_resample_leads_in(y, lead, leads, cases[i].n, r, room, pool);
+            assert_memory_equal(y, alone, bytes);
+            free(room);
+            ecg_pool_free(pool);
+        }
+        ecg_resampler_free(r);
+        free(alone);
+        free(y);
+    }
+}
+
 /* ---- gaps and clipping ---------------------------------------------------------------------------------------------------- */
 
 #define _ NAN
@@ -407,6 +444,7 @@ int main(void)
         cmocka_unit_test(equal_rates_copy),
         cmocka_unit_test(short_ones_together_and_alone),
         cmocka_unit_test(leads_together_and_alone),
+        cmocka_unit_test(threads_do_not_matter),
         cmocka_unit_test(gaps_and_clipping),
         cmocka_unit_test(order_of_leads_does_not_matter),
         cmocka_unit_test(order_unit_and_absent_leads),
