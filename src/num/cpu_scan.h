@@ -84,12 +84,29 @@ ALWAYS void run_states(float *P, float *Q, const float *step, size_t to, size_t 
     }
 }
 
+/* sum[2 chunks][HALF steps] += tap[i - j] x[j] over a chunk, T floats of LANES between the two chunks. From one x to the next the taps move on by
+ * one, so that HALF of them stay in registers and one is loaded. */
+ALWAYS void bring_out_near(vf sum[2][HALF], const float *tap, const float *x, const float *soon)
+{
+    vf k[HALF];
+    UNROLL for (int i = 0; i < HALF; i++)
+        k[i] = v_load(tap + i * LANES);
+    UNROLL for (int j = 0; j < T; j++) {
+        ask(&soon);
+        const vf x0 = v_load(x + j * LANES), x1 = v_load(x + (T + j) * LANES);
+        UNROLL for (int i = 0; i < HALF; i++) {
+            sum[0][i] = v_fma(k[(T + i - j) % HALF], x0, sum[0][i]);
+            sum[1][i] = v_fma(k[(T + i - j) % HALF], x1, sum[1][i]);
+        }
+        if (j < T - 1)
+            k[(T - 1 - j) % HALF] = v_load(tap - (j + 1) * LANES);
+    }
+}
+
 /* sum[2 chunks][HALF steps] += a[i] x over `count` pairs (x0, x1), `apart` floats between the pair; a moves by a_step, x by LANES */
-ALWAYS void bring_out(vf sum[2][HALF], const float *a, ptrdiff_t a_next, ptrdiff_t a_step, const float *x, size_t apart, const float **soon, const int count)
+ALWAYS void bring_out(vf sum[2][HALF], const float *a, ptrdiff_t a_next, ptrdiff_t a_step, const float *x, size_t apart, const int count)
 {
     for (int j = 0; j < count; j++, a += a_step, x += LANES) {
-        if (soon)
-            ask(soon);
         const vf x0 = v_load(x), x1 = v_load(x + apart);
         UNROLL for (int i = 0; i < HALF; i++) {
             const vf k = v_load(a + i * a_next);
@@ -108,10 +125,11 @@ ALWAYS void bring_out_all(float *y, const float *plus, const float *x, const flo
             vf sum[2][HALF];
             UNROLL for (int i = 0; i < HALF; i++)
                 sum[0][i] = sum[1][i] = v_set(0);
-            bring_out(sum, mid + i0 * LANES, LANES, -LANES, x + (size_t)c * T * LANES, T * LANES, &soon[i0 / HALF], T);
-            bring_out(sum, one->read + i0 * one->read_step, one->read_step, ECG_PANEL, P + (size_t)c * N * LANES, (size_t)N * LANES, NULL, N);
+            bring_out_near(sum, mid + i0 * LANES, x + (size_t)c * T * LANES, soon[i0 / HALF]);
+            soon[i0 / HALF] += T * 16;
+            bring_out(sum, one->read + i0 * one->read_step, one->read_step, ECG_PANEL, P + (size_t)c * N * LANES, (size_t)N * LANES, N);
             if (both)
-                bring_out(sum, other->read + i0 * other->read_step, other->read_step, ECG_PANEL, Q + (size_t)c * N * LANES, (size_t)N * LANES, NULL, N);
+                bring_out(sum, other->read + i0 * other->read_step, other->read_step, ECG_PANEL, Q + (size_t)c * N * LANES, (size_t)N * LANES, N);
             for (int k = 0; k < 2; k++)
                 for (int i = 0, t = (c + k) * T + i0; i < HALF && t < L; i++, t++) {
                     float *to = y + (size_t)t * H;
