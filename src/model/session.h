@@ -31,7 +31,7 @@ ecg_shelf *ecg_shelf_new(void);
 ecg_status ecg_shelf_fill(ecg_shelf *shelf, const ecg_model *m, int sessions, ecg_err *err); /* until there are so many free ones */
 void ecg_shelf_close(ecg_shelf *shelf); /* goes with the last session that is still out; NULL is fine */
 
-/* Threads for one call at a time: whoever finds them busy works alone, with the same result. */
+/* Threads for one answer at a time, from its recording to its last reason: whoever finds them busy works alone, with the same result. */
 typedef struct ecg_crew ecg_crew;
 ecg_crew *ecg_crew_new(const ecg_encoder *e, ecg_pool *pool); /* pool is not owned */
 void ecg_crew_free(ecg_crew *c);                              /* NULL is fine */

@@ -23,7 +23,7 @@ struct ecg_infer {
 
 /* A crop's rows in pieces, while they may be taken by anyone: who takes one finds its block in `block`. */
 typedef struct {
-    _Alignas(64) atomic_int next; /* piece; from `pieces` on there is none */
+    _Alignas(64) atomic_int next; /* piece; from `parts` on there is none */
     atomic_int done;
     int block;
 } offer;

@@ -19,7 +19,8 @@ ecg_infer_work *ecg_infer_work_new(const ecg_encoder *e, int workers);
 void ecg_infer_work_free(ecg_infer_work *w); /* NULL is fine */
 
 /* h (B, H) from x (B, L, leads); NAN in x is read as 0. Allocates nothing. exec: the kernels that ecg_infer_set had, at most so many threads as
- * w has workers. Threads take a crop each; crops that are left over, or fewer crops than threads, are cut into channels and rows. */
+ * w has workers. Threads take a crop each, and rows of another's crop when there is none left; crops that are left over,
+ * or fewer crops than threads, are cut into channels and rows. */
 void ecg_infer_run(float *h, const ecg_infer *f, ecg_infer_work *w, const ecg_exec *exec, const float *x, int B);
 
 #endif
