@@ -13,7 +13,7 @@ bool ecg_s4_conv_take(ecg_s4_conv *v, ecg_arena *a, int L, int H, int N, bool tw
 {
     const int S = ecg_s4_scan_states(N), ways = two_sided ? 2 : 1;
     *v = (ecg_s4_conv){.L = L, .H = H, .N = N, .two_sided = two_sided};
-    v->chunked = S <= ECG_SCAN_STATES && ECG_CHUNK + ways * (2 * S + S * S / ECG_CHUNK) < L; /* multiply-adds per step and channel */
+    v->chunked = S <= ECG_SCAN_STATES && ECG_CHUNK * 3 / 4 + (ways + 1) * S + ways * S * S / ECG_CHUNK < L; /* multiply-adds per step and channel */
     const size_t panels = ecg_s4_panels(H), read = panels * ECG_CHUNK * S * ECG_PANEL, near = panels * (2 * ECG_CHUNK - 1) * ECG_PANEL;
     const size_t taps = (size_t)L * H, piece = v->chunked ? read : taps;
     float **each = v->chunked ? v->out : v->k;

@@ -22,9 +22,32 @@
 
 /* ---- small dense matrices, row-major (n, n) */
 
-/* The loops of the two below, which the compiler unrolls where n is a constant: at n = 8 loading a model is mostly these. */
-static inline __attribute__((always_inline)) void multiply_loops(double *restrict c, const double *restrict a, const double *restrict b, const int n)
+/* n = 8, where loading a model is mostly products: a row of the sum stays in registers */
+static void multiply_eight(double *restrict c, const double *restrict a, const double *restrict b)
 {
+    typedef double pair __attribute__((vector_size(16), aligned(8), may_alias));
+    for (int i = 0; i < 8; i++, a += 8, c += 8) {
+        pair s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0}, *to = (pair *)c;
+        for (int k = 0; k < 8; k++) {
+            const pair x = {a[k], a[k]}, *row = (const pair *)(b + 8 * k);
+            s0 += x * row[0];
+            s1 += x * row[1];
+            s2 += x * row[2];
+            s3 += x * row[3];
+        }
+        to[0] = s0;
+        to[1] = s1;
+        to[2] = s2;
+        to[3] = s3;
+    }
+}
+
+static void multiply(double *c, const double *a, const double *b, int n) /* c is neither a nor b */
+{
+    if (n == 8) {
+        multiply_eight(c, a, b);
+        return;
+    }
     for (int i = 0; i < n; i++) {
         double *row = c + (size_t)i * n;
         memset(row, 0, sizeof *row * n);
@@ -32,14 +55,6 @@ static inline __attribute__((always_inline)) void multiply_loops(double *restric
             for (int j = 0; j < n; j++)
                 row[j] += a[(size_t)i * n + k] * b[(size_t)k * n + j];
     }
-}
-
-static void multiply(double *c, const double *a, const double *b, int n) /* c is neither a nor b */
-{
-    if (n == 8)
-        multiply_loops(c, a, b, 8);
-    else
-        multiply_loops(c, a, b, n);
 }
 
 static void apply(double *y, const double *a, const double *x, int n)

@@ -98,11 +98,11 @@ static inline size_t ecg_packed(int n, int k)
 /* Floats of working memory that a convolution over L steps needs: signal and taps of 16 channels, with zeros around them. */
 static inline size_t ecg_conv_scratch(int L) { return 16 * (3 * ((size_t)L + 15) + 128); }
 
-/* The same for a scan: two signals in whole pairs of chunks, states of both directions, taps. */
+/* The same for a scan: two signals in whole fours of chunks, states of both directions, taps, what comes in. */
 static inline size_t ecg_scan_scratch(int L, int states)
 {
-    const size_t chunks = ((size_t)L + 2 * ECG_CHUNK - 1) / ECG_CHUNK;
-    return ECG_PANEL * (chunks * (2 * ECG_CHUNK + 2 * (size_t)states) + 2 * ECG_CHUNK);
+    const size_t chunks = ((size_t)L + 4 * ECG_CHUNK - 1) / ECG_CHUNK;
+    return ECG_PANEL * (chunks * (2 * ECG_CHUNK + 2 * (size_t)states) + 3 * ECG_CHUNK + ECG_CHUNK * (size_t)states);
 }
 
 const ecg_kernels *ecg_kernels_ref(void);    /* the oracle, for ever */
