@@ -240,18 +240,23 @@ ALWAYS void bring_out_same(vf begin[MID][2], const float *mid, const float *x, c
     }
 }
 
+/* what the next panel needs, asked for while this one's signal is brought out */
+typedef struct {
+    const float *way[2], *step, *near;
+} soon_needed;
+
 /* y (L, n of H) = plus, if any, and what comes of the signal x in scratch, the taps, the states P of one way and, if both, Q of the other; both of
  * them by f if there is one */
 ALWAYS void bring_out_all(float *y, const float *plus, const float *x, const float *taps, const way *one, const way *other, const folded *f, const float *P,
-                          const float *Q, const float *soon[2], int L, int H, int n, int chunks, const int N, const bool both)
+                          const float *Q, soon_needed soon, int L, int H, int n, int chunks, const int N, const bool both)
 {
     const float *mid = taps + (MID - 1) * LANES;
     for (int c = 0; c < chunks; c += 2) {
         const float *signal = x + (size_t)c * T * LANES, *p = P + (size_t)c * N * LANES, *q = Q + (size_t)c * N * LANES;
         vf begin[MID][2], far[T][2];
-        bring_out_same(begin, mid, signal, &soon[1]);
+        bring_out_same(begin, mid, signal, &soon.step);
         if (f)
-            bring_out_both(far, f, p, q, &soon[0], N);
+            bring_out_both(far, f, p, q, &soon.way[0], N);
         for (int i0 = 0; i0 < T; i0 += HALF) {
             vf sum[2][HALF];
             UNROLL for (int i = 0; i < HALF; i++)
@@ -260,16 +265,20 @@ ALWAYS void bring_out_all(float *y, const float *plus, const float *x, const flo
                     if (f)
                         sum[k][i] = sum[k][i] + far[i0 + i][k];
                 }
-            bring_out_near(sum, mid + ((1 + i0 / MID) * LAGS + i0 % MID) * LANES, i0 < MID ? signal + MID * LANES : signal, &soon[1], false);
+            bring_out_near(sum, mid + ((1 + i0 / MID) * LAGS + i0 % MID) * LANES, i0 < MID ? signal + MID * LANES : signal, &soon.near, false);
             if (!f)
-                bring_out(sum, one->read + i0 * one->read_step, one->read_step, ECG_PANEL, p, (size_t)N * LANES, &soon[0], N);
+                bring_out(sum, one->read + i0 * one->read_step, one->read_step, ECG_PANEL, p, (size_t)N * LANES, &soon.way[0], N);
             if (!f && both)
-                bring_out(sum, other->read + i0 * other->read_step, other->read_step, ECG_PANEL, q, (size_t)N * LANES, &soon[0], N);
+                bring_out(sum, other->read + i0 * other->read_step, other->read_step, ECG_PANEL, q, (size_t)N * LANES, &soon.way[1], N);
             for (int k = 0; k < 2; k++)
                 for (int i = 0, t = (c + k) * T + i0; i < HALF && t < L; i++, t++) {
                     float *to = y + (size_t)t * H;
                     __builtin_prefetch(to + LANES, 1, 2);
-                    store_some(to, sum[k][i] + (plus ? load_some(plus + (size_t)t * H, n) : v_set(0)), n);
+                    if (plus) {
+                        __builtin_prefetch(plus + (size_t)t * H + LANES, 0, 2);
+                        sum[k][i] = sum[k][i] + load_some(plus + (size_t)t * H, n);
+                    }
+                    store_some(to, sum[k][i], n);
                 }
         }
     }
@@ -339,7 +348,7 @@ ALWAYS void scan_panels(float *y, const float *u, const ecg_scan *c, float *scra
         take_taps(r.taps, &p, c->D + h, n, 1);
         if (both)
             fold(&r.in, p.in, N);
-        const float *soon[2] = {p.out[0] + block, p.step + c->step_stride};
+        const soon_needed soon = {{p.out[0] + block, p.out[1] + block}, p.step + c->step_stride, p.near + (2 * T - 1) * ECG_PANEL};
         take_states(&r, &p, &right, p.in + block, N, both);
         bring_out_all(y + h, NULL, r.x, r.taps, &right, &left, NULL, r.P, r.Q, soon, c->L, c->H, n, r.chunks, N, both);
     }
@@ -363,7 +372,7 @@ ALWAYS void correlate(vf sum[R], const float *dy, const float *u, const float *s
         UNROLL for (int i = 0; i < MID; i++)
             g[i] = load_halves(dy + i * LANES, halves);
         UNROLL for (int s = 0; s < MID; s++) {
-            if (halves)
+            if (soon)
                 ask(&soon);
             const vf x = load_halves(u + s * LANES, halves);
             UNROLL for (int i = 0; i < MID; i++)
@@ -374,12 +383,12 @@ ALWAYS void correlate(vf sum[R], const float *dy, const float *u, const float *s
 }
 
 /* Gradient of the taps within a chunk, lags d0 .. d0 + R - 1 of each of the three products (the transpose of bring_out_near) */
-ALWAYS void near_gradient(float *near, float *D, const float *dy, const float *u, const float *soon, int chunks, int n, const int d0)
+ALWAYS void near_gradient(float *near, float *D, const float *dy, const float *u, const float *soon[2], int chunks, int n, const int d0)
 {
     vf same[R], up[R], down[R];
-    correlate(same, dy, u, soon, chunks, d0, true);
-    correlate(up, dy, u + MID * LANES, soon, chunks, d0, false);
-    correlate(down, dy + MID * LANES, u, soon, chunks, d0, false);
+    correlate(same, dy, u, soon[0], chunks, d0, true);
+    correlate(up, dy, u + MID * LANES, soon[1], chunks, d0, false);
+    correlate(down, dy + MID * LANES, u, NULL, chunks, d0, false);
     for (int i = 0; i < R; i++) {
         const int d = d0 + i;
         if (d == -MID)
@@ -439,7 +448,7 @@ ALWAYS void scan_panels_backward(float *du, const float *plus, const ecg_scan_gr
             const way from_right = {right.read, right.inject, right.read_step, right.inject_step};
             const way from_left = {left.read, left.inject, left.read_step, left.inject_step};
             take_taps(r.taps, &p, c->D + h, n, -1);
-            const float *soon[2] = {p.in + block, p.step + c->step_stride};
+            const soon_needed soon = {{p.in + block, NULL}, p.step + c->step_stride, p.near + (2 * T - 1) * ECG_PANEL};
             take_in(r.Q, &from_right, r.dy, p.out[0] + block, r.chunks, N);
             if (both)
                 take_in(r.P, &from_left, r.dy, p.out[1] + block, r.chunks, N);
@@ -453,8 +462,9 @@ ALWAYS void scan_panels_backward(float *du, const float *plus, const ecg_scan_gr
             float *near = g->near + p.panel * (2 * T - 1) * ECG_PANEL + p.at;
             pack(r.x, u + h, c->L, r.chunks * T, c->H, n, 1);
             take_states(&r, &p, &right, g->out[0] + at + block, N, both);
+            const float *soon[2] = {g->out[both] + at + block, near + (2 * T - 1) * ECG_PANEL};
             for (int d0 = -MID; d0 < MID; d0 += R)
-                near_gradient(near, g->D + h, r.dy, r.x, g->out[both] + at + block, r.chunks, n, d0);
+                near_gradient(near, g->D + h, r.dy, r.x, soon, r.chunks, n, d0);
             read_gradient(g->out[0] + at, row, r.dy, r.P, r.chunks, N);
             if (both)
                 read_gradient(g->out[1] + at + (T - 1) * row, -row, r.dy, r.Q, r.chunks, N);
