@@ -119,30 +119,52 @@ static halves halves_of(int rows, bool transposed)
     return (halves){half, half - (missing - below), half - below, ROWS, 2 * ROWS};
 }
 
+/* Both halves of what is taken two rows later. May lie beyond the end: asked for, never read. */
+static inline void ask_for_rows(const float *one, const float *other, int lda)
+{
+    __builtin_prefetch(one + 2 * (size_t)lda);
+    __builtin_prefetch(other + 2 * (size_t)lda);
+}
+
+/* one row of a after the other, so that each is read in one go */
+static void pack_rows(seven_tiles tile, const float *a, const halves *h, int depth, int lda)
+{
+    const int left = (depth + 1) / 2, chunk = chunk_of(left);
+    for (int i = 0; i < h->half; i++) {
+        const float *row = a + (i / ROWS * h->jump + i % ROWS) * lda;
+        const bool above = i < h->upper, below = i < h->lower;
+        for (int l0 = 0, c = 0; l0 < left; l0 += chunk, c++) {
+            const int deep = left - l0 < chunk ? left - l0 : chunk, right_deep = depth - left - l0 < deep ? depth - left - l0 : deep;
+            for (int l = 0; l < deep; l += LANES) {
+                const float *up = row + l0 + l, *low = up + h->apart * lda;
+                ask_for_rows(up, up + left, lda);
+                ask_for_rows(low, low + left, lda);
+                leave_sums(tile, c, (size_t)i * PITCH + l, load_there(up, above ? deep - l : 0), load_there(up + left, above ? right_deep - l : 0),
+                           load_there(low, below ? deep - l : 0), load_there(low + left, below ? right_deep - l : 0));
+            }
+        }
+    }
+}
+
+/* of a transposed a, whose rows are steps */
+static void pack_columns(seven_tiles tile, const float *a, const halves *h, int depth, int lda)
+{
+    const int left = (depth + 1) / 2, chunk = chunk_of(left);
+    for (int l = 0; l < left; l++)
+        for (int i = 0; i < h->half; i += LANES) {
+            const float *up = a + (size_t)l * lda + i, *right = up + (size_t)left * lda;
+            const bool there = l < depth - left;
+            ask_for_rows(up, up + h->apart, lda);
+            ask_for_rows(right, right + h->apart, lda);
+            leave_sums(tile, l / chunk, (size_t)(l % chunk) * HALF_PITCH + i, load_there(up, h->upper - i), load_there(right, there ? h->upper - i : 0),
+                       load_there(up + h->apart, h->lower - i), load_there(right + h->apart, there ? h->lower - i : 0));
+        }
+}
+
 /* rows x depth of op(a), the left half of (depth + 1) / 2 columns; zeros fill up */
 static void pack_sums(seven_tiles tile, const float *a, const halves *h, int depth, int lda, bool ta)
 {
-    const int left = (depth + 1) / 2, chunk = chunk_of(left);
-    for (int l0 = 0, c = 0; l0 < left; l0 += chunk, c++) {
-        const int deep = left - l0 < chunk ? left - l0 : chunk, right_deep = depth - left - l0 < deep ? depth - left - l0 : deep;
-        if (!ta) {
-            for (int i = 0; i < h->half; i++)
-                for (int l = 0; l < deep; l += LANES) {
-                    const float *up = a + (i / ROWS * h->jump + i % ROWS) * lda + l0 + l, *low = up + h->apart * lda;
-                    const bool above = i < h->upper, below = i < h->lower;
-                    leave_sums(tile, c, (size_t)i * PITCH + l, load_there(up, above ? deep - l : 0), load_there(up + left, above ? right_deep - l : 0),
-                               load_there(low, below ? deep - l : 0), load_there(low + left, below ? right_deep - l : 0));
-                }
-            continue;
-        }
-        for (int l = 0; l < deep; l++)
-            for (int i = 0; i < h->half; i += LANES) {
-                const float *up = a + (size_t)(l0 + l) * lda + i, *right = up + (size_t)left * lda;
-                const bool there = l < right_deep;
-                leave_sums(tile, c, (size_t)l * HALF_PITCH + i, load_there(up, h->upper - i), load_there(right, there ? h->upper - i : 0),
-                           load_there(up + h->apart, h->lower - i), load_there(right + h->apart, there ? h->lower - i : 0));
-            }
-    }
+    (ta ? pack_columns : pack_rows)(tile, a, h, depth, lda);
 }
 
 typedef struct {
