@@ -240,7 +240,7 @@ ALWAYS void bring_out_same(vf begin[MID][2], const float *mid, const float *x, c
     }
 }
 
-/* what the next panel needs, asked for while this one's signal is brought out */
+/* What the next panel needs, asked for while this one's signal is brought out; a way that nobody goes: NULL. */
 typedef struct {
     const float *way[2], *step, *near;
 } soon_needed;
@@ -348,7 +348,7 @@ ALWAYS void scan_panels(float *y, const float *u, const ecg_scan *c, float *scra
         take_taps(r.taps, &p, c->D + h, n, 1);
         if (both)
             fold(&r.in, p.in, N);
-        const soon_needed soon = {{p.out[0] + block, p.out[1] + block}, p.step + c->step_stride, p.near + (2 * T - 1) * ECG_PANEL};
+        const soon_needed soon = {{p.out[0] + block, both ? p.out[1] + block : NULL}, p.step + c->step_stride, p.near + (2 * T - 1) * ECG_PANEL};
         take_states(&r, &p, &right, p.in + block, N, both);
         bring_out_all(y + h, NULL, r.x, r.taps, &right, &left, NULL, r.P, r.Q, soon, c->L, c->H, n, r.chunks, N, both);
     }
