@@ -110,7 +110,7 @@ replays: $(REPLAY_BIN)
 
 # ---- packages (Debian 12); nothing is asked for when everything is there
 DEPS := gcc make pkg-config libc6-dev libisal-dev zlib1g-dev libjansson-dev libyaml-dev libflac-dev libzip-dev libmicrohttpd-dev
-DEPS_TEST := libcmocka-dev g++ python3-numpy python3-pandas clang libclang-rt-14-dev chromium
+DEPS_TEST := libcmocka-dev g++ python3-numpy python3-pandas python3-sklearn poppler-utils clang libclang-rt-14-dev chromium
 install-missing = @missing=$$(for p in $(1); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
 	[ -z "$$missing" ] || { echo "installing" $$missing; sudo=; [ $$(id -u) = 0 ] || sudo=sudo; \
 	$$sudo apt-get update -q && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; }
