@@ -82,6 +82,7 @@ static void add_outer(double *a, double scale, const double *x, const double *y,
             a[(size_t)i * n + j] += scale * x[i] * y[j];
 }
 
+/* unrolled by the compiler where n is a constant */
 static inline __attribute__((always_inline)) bool invert_loops(double *restrict inverse, double *restrict a, const int n)
 {
     memset(inverse, 0, sizeof *inverse * n * n);

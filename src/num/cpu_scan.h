@@ -5,7 +5,7 @@
  *   y = M + (T- - T0) X   Y = M + (T+ - T0) x   M = T0 (x + X)     three products of half the size instead of four
  * 8 into the states, as both ways take in the same vectors, one of them backwards, so that sums and differences of a chunk's two ends are enough; 2 x 8
  * out of them, 2 x 4 past a chunk. The transposed map has the same count, its states' ends exchanged. Two or four chunks share every constant that is
- * loaded: loads cost as well, on Zen 4 a third of a multiply-add each. */
+ * loaded: loads cost as well, on Zen 4 some tenths of a multiply-add each. */
 enum { T = ECG_CHUNK, MID = T / 2, HALF = LANES / 2, FOUR = 4 };
 
 #define ALWAYS static inline __attribute__((always_inline))
@@ -60,7 +60,8 @@ ALWAYS void fold(const folded *f, const float *in, const int N)
 {
     for (int s = 0; s < MID; s++)
         for (int m = 0; m < N; m++) {
-            const vf near = v_load(in + (size_t)(s * N + m) * ECG_PANEL) * v_set(0.5f), far = v_load(in + (size_t)((T - 1 - s) * N + m) * ECG_PANEL) * v_set(0.5f);
+            const vf near = v_load(in + (size_t)(s * N + m) * ECG_PANEL) * v_set(0.5f);
+            const vf far = v_load(in + (size_t)((T - 1 - s) * N + m) * ECG_PANEL) * v_set(0.5f);
             v_store(f->sum + (size_t)(s * N + m) * LANES, far + near);
             v_store(f->difference + (size_t)(s * N + m) * LANES, far - near);
         }
@@ -310,7 +311,8 @@ static room room_of(const ecg_scan *c, float *scratch)
     const int chunks = (c->L + FOUR * T - 1) / (FOUR * T) * FOUR;
     const size_t signal = (size_t)chunks * T * LANES, states = (size_t)chunks * c->states * LANES, half = (size_t)MID * c->states * LANES;
     float *taps = scratch + 2 * signal + 2 * states, *in = taps + 3 * LAGS * LANES;
-    return (room){chunks, scratch, scratch + signal, scratch + 2 * signal, scratch + 2 * signal + states, taps, {in, in + half}};
+    return (room){.chunks = chunks, .x = scratch, .dy = scratch + signal, .P = scratch + 2 * signal, .Q = scratch + 2 * signal + states,
+                  .taps = taps, .in = {in, in + half}};
 }
 
 /* D at lag 0; sign -1: of the transposed map */
@@ -455,7 +457,8 @@ ALWAYS void scan_panels_backward(float *du, const float *plus, const ecg_scan_gr
             else
                 memset(r.P, 0, sizeof *r.P * r.chunks * N * LANES);
             run_states(r.P, r.Q, p.step, ECG_PANEL, row, r.chunks, N, true);
-            bring_out_all(du + h, plus ? plus + h : NULL, r.dy, r.taps, &from_right, NULL, both ? &r.in : NULL, r.Q, r.P, soon, c->L, c->H, n, r.chunks, N, both);
+            bring_out_all(du + h, plus ? plus + h : NULL, r.dy, r.taps, &from_right, NULL, both ? &r.in : NULL, r.Q, r.P, soon, c->L,
+                          c->H, n, r.chunks, N, both);
         }
         if (g) {
             const size_t at = p.panel * block + p.at;
